@@ -1,0 +1,1 @@
+"""Seemory: a visual memory on Postgres."""

@@ -1,0 +1,101 @@
+"""Every error Seemory raises on purpose.
+
+    SeemoryError                      exit code 1
+    ├── UsageError                    2  an argument, a filter or a setting is wrong
+    │   ├── ItemNotFound              2  no item of this owner has that id, prefix or path
+    │   └── CollectionMismatch        2  the collection was made by another encoder
+    ├── MediaError                    1  one file; the run goes on
+    │   ├── UnreadableMedia              damaged, empty, truncated, not what its name says
+    │   ├── UnsupportedMedia             a format we cannot read here, and what would help
+    │   └── MediaTooLarge                more pixels than allowed (decompression bombs)
+    ├── ModelError                    1
+    │   ├── ModelNotFound             2  no such name in the catalogue, no such folder
+    │   ├── ModelUnavailable          3  not on disk, and the hub cannot be reached
+    │   ├── ModelCorrupt              1  a file's checksum, shape or layout is wrong
+    │   └── TowerMissing              2  asked for words from a picture-only encoder, or the reverse
+    └── StoreError                    1
+        ├── DatabaseUnreachable       3
+        └── MigrationFailed           1
+
+The message says which file or name, what is wrong, and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SeemoryError(Exception):
+    """Anything Seemory refuses or fails at, with a message meant for a person."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(SeemoryError):
+    """An argument, a filter or a setting is wrong."""
+
+    exit_code = 2
+
+
+class ItemNotFound(UsageError):
+    """No item of this owner has that id, id prefix or path."""
+
+
+class CollectionMismatch(UsageError):
+    """The collection's vectors were made by another encoder than the one asked for."""
+
+
+class MediaError(SeemoryError):
+    """One file could not be used; a run goes on without it."""
+
+
+class UnreadableMedia(MediaError):
+    """The file is damaged, empty, truncated, or not what its name says."""
+
+
+class UnsupportedMedia(MediaError):
+    """The file's format cannot be read here."""
+
+
+class MediaTooLarge(MediaError):
+    """The file would unpack to more pixels than the settings allow."""
+
+
+class ModelError(SeemoryError):
+    """An encoder could not be found, fetched, loaded or run."""
+
+
+class ModelNotFound(ModelError):
+    """Neither the catalogue nor the disk knows that model."""
+
+    exit_code = 2
+
+
+class ModelUnavailable(ModelError):
+    """The model is not on disk and its source cannot be reached."""
+
+    exit_code = 3
+
+
+class ModelCorrupt(ModelError):
+    """A model file's checksum, layout or output is not what its specification says."""
+
+
+class TowerMissing(ModelError):
+    """The encoder has no tower for what was asked (words or pictures)."""
+
+    exit_code = 2
+
+
+class StoreError(SeemoryError):
+    """Postgres refused or failed."""
+
+
+class DatabaseUnreachable(StoreError):
+    """No connection to Postgres could be made."""
+
+    exit_code = 3
+
+
+class MigrationFailed(StoreError):
+    """A schema migration could not be applied; the database is as it was before it."""

@@ -1,0 +1,191 @@
+"""The values that travel between the rooms: frozen, and made of nothing but data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float32]
+"""`(d,)` float32, of norm 1 where it is an embedding."""
+
+Vectors = NDArray[np.float32]
+"""`(n, d)` float32, rows of norm 1 where they are embeddings."""
+
+Pixels = NDArray[np.uint8]
+"""`(h, w, 3)` or `(n, h, w, 3)` uint8 RGB."""
+
+Kind = Literal["image", "scene", "text"]
+Channel = Literal["visual", "text"]
+Modality = Literal["image", "text"]
+Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """How a picture becomes the square an image tower expects."""
+
+    size: int
+    resize_mode: Literal["shortest", "squash"] = "shortest"
+    interpolation: Literal["bicubic", "bilinear", "lanczos"] = "bicubic"
+    mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
+    std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One condition on a hit: `field operator value`, all conditions must hold.
+
+    `field` is one of `path`, `name`, `taken`, `camera`, `width`, `height`, `bytes`, `format`, `tag`, or any other word,
+    which then names a key of the item's metadata (dots descend). `~` is case-insensitive "contains".
+    """
+
+    field: str
+    operator: Operator
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingRecord:
+    """What is kept beside one vector, or in its place when it could not be made."""
+
+    model_name: str
+    pretrained: str
+    embed_dim: int
+    normalized: bool = True
+    device: str = "cpu"
+    frame_path: str | None = None
+    frame_quality: Mapping[str, Any] | None = None
+    inference_time_ms: float | None = None
+    created_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat().replace("+00:00", "Z"))
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """The record as the metadata document that is stored with the vector."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class PictureFacts:
+    """What a picture file says of itself, after the EXIF turn (width and height as a person sees it)."""
+
+    width: int
+    height: int
+    format: str
+    taken_at: datetime | None = None
+    camera: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FileOutcome:
+    """All that indexing learned of one file: either its item and vector, or the reason why not."""
+
+    uri: str
+    bytes: int
+    mtime_ns: int
+    sha256: bytes | None = None
+    kind: Kind = "image"
+    facts: PictureFacts | None = None
+    thumbnail: bytes | None = None
+    vector: Vector | None = None
+    record: EmbeddingRecord | None = None
+    error: str | None = None
+    """Why the file gave no item: set when it could not be read at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A file that the store has met before."""
+
+    asset_id: UUID
+    uri: str
+    bytes: int
+    mtime_ns: int
+    sha256: bytes | None
+    error: str | None
+    missing: bool
+    embedded: bool
+    """Whether its items have vectors in the generation that was asked about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One table of vectors, made by one fingerprint."""
+
+    id: int
+    collection: str
+    channel: Channel
+    table: str
+    model: str
+    fingerprint: str
+    dim: int
+    state: Literal["building", "ready", "live", "retired", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that can be found."""
+
+    item_id: UUID
+    asset_id: UUID
+    kind: Kind
+    uri: str
+    sha256: str | None
+    bytes: int | None
+    width: int | None
+    height: int | None
+    taken_at: datetime | None
+    camera: str | None
+    format: str | None
+    start_s: float | None
+    end_s: float | None
+    caption: str | None
+    tags: tuple[str, ...]
+    metadata: Mapping[str, Any]
+    missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """An item and its raw cosine to a query vector, as the store answers."""
+
+    item: Item
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One answer of a search."""
+
+    item_id: UUID
+    kind: Kind
+    uri: str
+    score: float
+    """Calibrated, 0 to 1: how far the cosine lies above unrelated pairs of this encoder and direction."""
+    cosine: float
+    rank: int
+    start_s: float | None = None
+    end_s: float | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    reasons: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The hit as the document that `--json` prints."""
+        document = {name: getattr(self, name) for name in self.__slots__}
+        return document | {"item_id": str(self.item_id), "metadata": dict(self.metadata), "reasons": list(self.reasons)}
+
+
+@dataclass(frozen=True, slots=True)
+class CosineStatistics:
+    """Where the cosines of unrelated pairs and of right pairs lie, for one encoder and one direction."""
+
+    background_mean: float
+    background_std: float
+    match_mean: float
+    match_std: float

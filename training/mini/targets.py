@@ -1,0 +1,164 @@
+"""Stage `targets`: many crops of every picture, each with what the teacher sees in that very crop.
+
+Everything is written once to memory-mapped arrays, so that training never waits for a decoder or for the teacher.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageEnhance
+
+from . import teacher
+from .sources import VIEWS, Picture, Split
+
+SIDE = 128
+PCA = {"edges": 16, "parts": 48, "things": 160}
+SHAPES: dict[str, tuple[tuple[int, ...], str]] = {
+    "image": ((SIDE, SIDE, 3), "uint8"),
+    "logits": ((1001,), "float16"),
+    "pooled": ((1280,), "float16"),
+    "edges": ((14, 14, PCA["edges"]), "int8"),
+    "parts": ((14, 14, PCA["parts"]), "int8"),
+    "things": ((7, 7, PCA["things"]), "int8"),
+}
+
+
+def crop_box(view: int, width: int, height: int, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """The whole picture (view 0), its centre square (view 1), else a random part of a third to all of its area."""
+    if view == 0:
+        return 0, 0, width, height
+    if view == 1:
+        side = min(width, height)
+        left, top = (width - side) / 2, (height - side) / 2
+        return left, top, left + side, top + side
+    for _ in range(10):
+        area = width * height * rng.uniform(0.3, 1)
+        ratio = np.exp(rng.uniform(-0.3, 0.3))
+        wide, high = np.sqrt(area * ratio), np.sqrt(area / ratio)
+        if wide <= width and high <= height:
+            left, top = rng.uniform(0, width - wide), rng.uniform(0, height - high)
+            return left, top, left + wide, top + high
+    return 0, 0, width, height
+
+
+def jitter(crop: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """The crop, at times with its brightness, contrast and colour moved, or without colour."""
+    if rng.random() < 0.4:
+        crop = ImageEnhance.Brightness(crop).enhance(rng.uniform(0.7, 1.3))
+        crop = ImageEnhance.Contrast(crop).enhance(rng.uniform(0.7, 1.3))
+        crop = ImageEnhance.Color(crop).enhance(rng.uniform(0.5, 1.4))
+    if rng.random() < 0.05:
+        crop = crop.convert("L").convert("RGB")
+    return crop
+
+
+def views(picture: Picture, count: int, seed: list[int]) -> list[tuple[Image.Image, Image.Image]]:
+    """`count` pairs of the same crop at the teacher's and at the student's size."""
+    rng = np.random.default_rng(seed)
+    whole = picture.open()
+    pairs = []
+    for view in range(count):
+        box = crop_box(view, whole.width, whole.height, rng)
+        large = whole.resize((teacher.SIDE, teacher.SIDE), Image.Resampling.BICUBIC, box=box)
+        small = whole.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)
+        if view > 1:
+            state = rng.bit_generator.state
+            large = jitter(large, rng)
+            rng.bit_generator.state = state
+            small = jitter(small, rng)
+        pairs.append((large, small))
+    return pairs
+
+
+def halve(maps: np.ndarray) -> np.ndarray:
+    """(28, 28, c) to (14, 14, c) by averaging each two by two."""
+    return maps.reshape(14, 2, 14, 2, -1).mean((1, 3))
+
+
+def seen(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The teacher's outputs with the early map halved and the pooled feature added."""
+    return {**found, "edges": halve(found["edges"]), "pooled": found["things"].mean((0, 1))}
+
+
+def fit_axes(data: Path, pictures: list[Picture], path: Path) -> None:
+    """Principal axes of each inner map over a sample of crops, with the scale that stores them as int8."""
+    look = teacher.Teacher(data)
+    rows: dict[str, list[np.ndarray]] = {name: [] for name in PCA}
+    for number, picture in enumerate(pictures[:500]):
+        found = seen(look(views(picture, 3, [1, number])[2][0]))
+        for name in PCA:
+            rows[name].append(found[name].reshape(-1, found[name].shape[-1])[:: 1 if name == "things" else 4])
+    axes: dict[str, np.ndarray] = {}
+    for name, size in PCA.items():
+        matrix = np.concatenate(rows[name])
+        mean = matrix.mean(0)
+        values, vectors = np.linalg.eigh(np.cov((matrix - mean).T))
+        order = np.argsort(values)[::-1][:size]
+        axes[f"{name}_mean"] = mean
+        axes[f"{name}_axes"] = vectors[:, order].astype(np.float32)
+        axes[f"{name}_scale"] = (4 * np.sqrt(values[order]) / 127).astype(np.float32)
+        axes[f"{name}_kept"] = np.array(values[order].sum() / values.sum())
+    np.savez(path, **axes)
+
+
+def open_arrays(work: Path, count: int | None = None) -> dict[str, np.ndarray]:
+    """The memory-mapped arrays of all crops; made (empty) when `count` is given."""
+    arrays = {}
+    for name, (shape, kind) in SHAPES.items():
+        path = work / f"{name}.npy"
+        if count is not None and not path.exists():
+            np.lib.format.open_memmap(path, "w+", kind, (count, *shape)).flush()
+        arrays[name] = np.load(path, mmap_mode="r" if count is None else "r+")
+    return arrays
+
+
+def fill(data: Path, work: Path, jobs: list[tuple[int, int, int, Picture]], total: int, pictures: int) -> None:
+    """Write the crops of the given pictures; each job is (picture number, first row, rows, picture)."""
+    arrays = open_arrays(work, total)
+    done = np.load(work / "done.npy", mmap_mode="r+")
+    axes = np.load(work / "axes.npz")
+    look = teacher.Teacher(data)
+    for number, first, count, picture in jobs:
+        if done[number]:
+            continue
+        for row, (large, small) in enumerate(views(picture, count, [0, number]), start=first):
+            found = seen(look(large))
+            arrays["image"][row] = np.asarray(small)
+            arrays["logits"][row] = found["logits"]
+            arrays["pooled"][row] = found["pooled"]
+            for name in PCA:
+                code = (found[name] - axes[f"{name}_mean"]) @ axes[f"{name}_axes"] / axes[f"{name}_scale"]
+                arrays[name][row] = np.clip(np.rint(code), -127, 127)
+        done[number] = 1
+
+
+def run(data: Path, work: Path, parts: Split, workers: int = 2) -> None:
+    """Make all crops and targets; a second run continues where the first stopped."""
+    work.mkdir(parents=True, exist_ok=True)
+    order = np.random.default_rng(0).permutation(len(parts.train))
+    pictures = [parts.train[i] for i in order]
+    counts = [VIEWS[picture.source] for picture in pictures]
+    starts = np.concatenate([[0], np.cumsum(counts)])
+    with (work / "pictures.pkl").open("wb") as file:
+        pickle.dump((pictures, starts), file)
+    if not (work / "axes.npz").exists():
+        fit_axes(data, pictures, work / "axes.npz")
+    if not (work / "done.npy").exists():
+        np.save(work / "done.npy", np.zeros(len(pictures), np.uint8))
+    open_arrays(work, int(starts[-1]))
+    jobs = [(i, int(starts[i]), counts[i], picture) for i, picture in enumerate(pictures)]
+    spawn = multiprocessing.get_context("spawn")
+    running = [
+        spawn.Process(target=fill, args=(data, work, jobs[worker::workers], int(starts[-1]), len(pictures)))
+        for worker in range(workers)
+    ]
+    for process in running:
+        process.start()
+    while any(process.is_alive() for process in running):
+        time.sleep(10)
+        print(f"targets: {int(np.load(work / 'done.npy').sum())} of {len(pictures)} pictures", flush=True)
