@@ -1,1 +1,41 @@
-"""Seemory: a visual memory on Postgres."""
+"""Seemory: a visual memory on Postgres.
+
+    import seemory
+
+    memory = seemory.open()
+    memory.index("~/Pictures")
+    for hit in memory.search("a dog on a beach", limit=5):
+        print(f"{hit.score:.2f} {hit.uri}")
+
+Importing it is cheap: what a name needs is loaded when the name is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seemory.errors import SeemoryError
+    from seemory.memory import Memory
+    from seemory.memory import open_memory as open
+    from seemory.types import Filter, Hit, Item
+
+__version__ = "0.1.0"
+__all__ = ["Filter", "Hit", "Item", "Memory", "SeemoryError", "__version__", "open"]
+
+_HOMES = {
+    "Filter": ("seemory.types", "Filter"),
+    "Hit": ("seemory.types", "Hit"),
+    "Item": ("seemory.types", "Item"),
+    "Memory": ("seemory.memory", "Memory"),
+    "SeemoryError": ("seemory.errors", "SeemoryError"),
+    "open": ("seemory.memory", "open_memory"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'seemory' has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(import_module(module), attribute)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
+
+from seemory.errors import UsageError
 
 Vector = NDArray[np.float32]
 """`(d,)` float32, of norm 1 where it is an embedding."""
@@ -48,6 +51,18 @@ class Filter:
     field: str
     operator: Operator
     value: str
+
+    @classmethod
+    def parse(cls, text: str) -> Filter:
+        """The condition that `field operator value` writes, such as `width>=1000` or `camera~canon`.
+
+        Raises:
+            UsageError: there is no operator or no field in it.
+        """
+        match = re.fullmatch(r"\s*([^\s!<>=~]+)\s*(!=|<=|>=|=|<|>|~)\s*(.*?)\s*", text, re.DOTALL)
+        if match is None:
+            raise UsageError(f"not a condition: {text!r}; write for example width>=1000, taken=2021-05, camera~canon")
+        return cls(match[1], match[2], match[3])  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,106 @@
+"""How results look on a terminal: tables, small pictures, a progress bar with rate and time left."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import click
+
+from seemory.telemetry import Progress, ProgressListener
+
+if TYPE_CHECKING:
+    from seemory.types import Hit
+
+PLAIN_EVERY_S = 5.0
+
+
+def print_json(document: Any) -> None:
+    """One JSON document on stdout; file names that are no Unicode keep their escaped bytes."""
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2, default=str).encode("utf-8", "backslashreplace"))
+
+
+def print_path(text: str) -> str:
+    """A path that any terminal can print: undecodable bytes are shown as escapes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def print_hits(hits: Sequence[Hit], thumbnail: Callable[[UUID], bytes | None]) -> None:
+    """One line a hit, and, where the terminal has the colours for it, a small picture above each line."""
+    pictures = shows_pictures()
+    for hit in hits:
+        if pictures and (small := thumbnail(hit.item_id)):
+            _print_picture(small)
+        line = f"{hit.rank:4}  {hit.score:.2f}  cosine {hit.cosine:+.3f}  {str(hit.item_id)[:8]}  {print_path(hit.uri)}"
+        click.echo(line)
+
+
+def shows_pictures() -> bool:
+    """Whether stdout is a terminal with 24-bit colour, on which half blocks make a picture."""
+    if not sys.stdout.isatty():
+        return False
+    from rich.console import Console
+
+    return Console().color_system == "truecolor"
+
+
+def _print_picture(encoded: bytes, columns: int = 32) -> None:
+    from PIL import Image
+    from rich.console import Console
+    from rich_pixels import Pixels
+
+    with Image.open(io.BytesIO(encoded)) as picture:
+        rows = max(2, round(columns * picture.height / picture.width))
+        Console().print(Pixels.from_image(picture.convert("RGB").resize((columns, rows))))
+
+
+@contextmanager
+def progress(description: str) -> Iterator[ProgressListener]:
+    """A listener that draws a bar with rate and time left on a terminal, and plain lines elsewhere, on stderr."""
+    if sys.stderr.isatty():
+        with _bar(description) as listener:
+            yield listener
+    else:
+        yield _PlainLines(description)
+
+
+@contextmanager
+def _bar(description: str) -> Iterator[ProgressListener]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:,.0f}/s" if task.speed else "")
+
+    columns = (TextColumn(description), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=None)
+        yield lambda event: bar.update(task, completed=event.done, total=event.total)
+
+
+class _PlainLines:
+    """A line every few seconds, for logs."""
+
+    def __init__(self, description: str) -> None:
+        self._description = description
+        self._start = self._last = time.monotonic()
+
+    def __call__(self, event: Progress) -> None:
+        now = time.monotonic()
+        if now - self._last < PLAIN_EVERY_S:
+            return
+        self._last = now
+        rate = event.done / max(now - self._start, 1e-9)
+        left = f", {(event.total - event.done) / rate:.0f} s left" if event.total and rate else ""
+        click.echo(
+            f"{self._description}: {event.done} of {event.total or '?'} {event.unit}, {rate:.0f}/s{left}", err=True
+        )

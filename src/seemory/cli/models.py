@@ -1,0 +1,99 @@
+"""Commands about encoders: list, pull, check, export."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from seemory.cli.display import print_json, progress
+from seemory.cli.options import as_json
+
+_home = click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="The data folder.")
+
+
+@click.group()
+def models() -> None:
+    """The encoders: what there is, fetching, checking, exporting."""
+
+
+@models.command("list")
+@_home
+@as_json
+def list_(home: Path | None, json_: bool) -> None:
+    """List the catalogue, and which encoders are on disk."""
+    from seemory.models.catalog import load_catalog
+    from seemory.models.encoder import on_disk
+    from seemory.settings import read_settings
+
+    folder = read_settings(home=home).home
+    rows = [
+        {
+            "name": spec.name,
+            "dim": spec.dim,
+            "towers": list(spec.towers),
+            "licence": spec.licence,
+            "source": spec.source,
+            "on_disk": on_disk(spec, home=folder),
+        }
+        for spec in load_catalog(folder).values()
+    ]
+    if json_:
+        print_json({"models": rows})
+        return
+    for row in rows:
+        mark = "on disk" if row["on_disk"] else "-"
+        click.echo(f"{row['name']:28} {row['dim']:5}  {mark:8} {row['licence']:22} {row['source']}")
+
+
+@models.command()
+@click.argument("name")
+@_home
+def pull(name: str, home: Path | None) -> None:
+    """Fetch an encoder from its hub; a cut connection is taken up where it broke."""
+    from seemory.models.catalog import find_spec
+    from seemory.models.hub import pull as fetch
+    from seemory.settings import read_settings
+
+    settings = read_settings(home=home)
+    with progress(f"Fetching {name}") as listen:
+        folder = fetch(find_spec(name), home=settings.home, offline=settings.models.offline, listen=listen)
+    click.echo(str(folder))
+
+
+@models.command()
+@click.argument("name")
+@_home
+@as_json
+def check(name: str, home: Path | None, json_: bool) -> int:
+    """Load an encoder (a catalogue name or a folder) and say what of it is right, and how fast it is."""
+    from seemory.models.check import check as examine
+    from seemory.models.encoder import load_encoder
+    from seemory.settings import read_settings
+
+    settings = read_settings(home=home)
+    encoder = load_encoder(name, home=settings.home, threads=settings.models.threads, offline=settings.models.offline)
+    findings = examine(encoder)
+    if json_:
+        print_json({"model": encoder.name, "findings": [asdict(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            click.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.name:24} {finding.says}")
+    return 0 if all(finding.ok for finding in findings) else 1
+
+
+@models.command()
+@click.argument("checkpoint")
+@click.argument("out", type=click.Path(path_type=Path, file_okay=False))
+@as_json
+def export(checkpoint: str, out: Path, json_: bool) -> None:
+    """Turn a transformers or OpenCLIP CHECKPOINT into an ONNX folder OUT; refused if its vectors differ."""
+    from seemory.models.export import export as convert
+
+    with progress("Exporting") as listen:
+        report = convert(checkpoint, out, listen=listen)
+    if json_:
+        print_json(asdict(report))
+    else:
+        click.echo(f"{out}: {report}")

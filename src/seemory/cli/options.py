@@ -1,0 +1,42 @@
+"""Options that many commands share, and how a command gets its memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from seemory.memory import Memory
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+as_json = click.option("--json", "json_", is_flag=True, help="One JSON document on stdout, nothing else there.")
+
+
+def where_it_is(command: F) -> F:
+    """Adds `--home`, `--collection`, `--owner` and `--model`."""
+    for option in (
+        click.option("--model", help="Encoder of a new collection: a catalogue name, a folder, or auto."),
+        click.option("--owner", help="Whose memory it is."),
+        click.option("--collection", help="The named set of items."),
+        click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="The data folder."),
+    ):
+        command = option(command)
+    return command
+
+
+@contextmanager
+def memory_for(
+    home: Path | None, collection: str | None = None, owner: str | None = None, model: str | None = None
+) -> Iterator[Memory]:
+    """The memory that the options and the settings name, closed at the end; says on stderr what `auto` chose."""
+    from seemory.memory import open_memory
+
+    with open_memory(home=home, collection=collection, owner=owner, model=model) as memory:
+        yield memory
+        if memory.notice:
+            click.echo(memory.notice, err=True)

@@ -1,0 +1,328 @@
+"""Files → items with vectors: walk, hash, decode, embed and write, as one bounded pipeline.
+
+Each file costs only what is new about it: an unchanged one (size and time of change) costs a look, known bytes under a
+new name cost a hash, a new picture costs a forward pass. What a batch learned is committed before the next batch is
+embedded, so a kill loses at most the batch in flight, and the next run goes on from there.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from seemory.errors import MediaError, ModelError
+from seemory.lookahead import ahead, batches
+from seemory.media.files import FoundFile, find_files, hash_file
+from seemory.media.image import load_picture
+from seemory.models.encoder import Encoder
+from seemory.store.items import Items
+from seemory.telemetry import Progress, ProgressListener, ignore
+from seemory.types import EmbeddingRecord, FileOutcome, Generation, KnownFile, PictureFacts, Pixels, Vector
+
+Status = Literal["indexed", "copied", "moved", "unchanged", "failed", "known_bad"]
+"""indexed: embedded now; copied: same bytes as a known picture; moved: a known file under a new name;
+unchanged: skipped;
+failed: unreadable or not embedded, stored with its reason; known_bad: failed before and unchanged since."""
+
+LOOK = 1000  # files looked up in one query
+HASHED = 64  # files whose hashes are looked up in one query
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What became of one file."""
+
+    uri: str
+    status: Status
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class IndexReport:
+    """What a run did."""
+
+    counts: Counter[Status] = field(default_factory=Counter)
+    missing: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    """The first hundred failures: file and reason (all of them are in the store)."""
+
+    def add(self, result: FileResult) -> None:
+        """Count one file."""
+        self.counts[result.status] += 1
+        if result.error is not None and result.status == "failed" and len(self.errors) < 100:
+            self.errors.append((result.uri, result.error))
+
+    @property
+    def indexed(self) -> int:
+        """Files that are findable because of this run."""
+        return self.counts["indexed"] + self.counts["copied"]
+
+    @property
+    def skipped(self) -> int:
+        """Files that needed nothing."""
+        return self.counts["unchanged"] + self.counts["moved"] + self.counts["known_bad"]
+
+    @property
+    def failed(self) -> int:
+        """Files that failed in this run."""
+        return self.counts["failed"]
+
+    @property
+    def found(self) -> int:
+        """All files that were looked at."""
+        return self.counts.total()
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A file that may need work, with what the store knows of its name."""
+
+    uri: str
+    path: Path
+    bytes: int
+    mtime_ns: int
+    known: KnownFile | None
+    sha256: bytes | None = None
+    error: str | None = None
+
+    def outcome(self) -> FileOutcome:
+        return FileOutcome(self.uri, self.bytes, self.mtime_ns, self.sha256, error=self.error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """A candidate with what its decoding gave; the full picture is let go, so that memory stays bounded."""
+
+    candidate: _Candidate
+    pixels: Pixels | None = None
+    facts: PictureFacts | None = None
+    thumbnail: bytes | None = None
+    error: str | None = None
+
+
+class _Settled:
+    """Results that need no forward pass, kept until the pipeline hands them out; progress counts them at once."""
+
+    def __init__(self, total: int, listen: ProgressListener) -> None:
+        self._results: list[FileResult] = []
+        self._total, self._done, self._listen = total, 0, listen
+
+    def add(self, result: FileResult) -> None:
+        self._results.append(result)
+        self._done += 1
+        self._listen(Progress("index", self._done, self._total))
+
+    def drain(self) -> Iterator[FileResult]:
+        ready, self._results = self._results, []
+        yield from ready
+
+
+class Indexer:
+    """Brings folders into one collection's live generation."""
+
+    def __init__(
+        self,
+        items: Items,
+        generation: Generation,
+        encoder: Encoder,
+        *,
+        workers: int | None = None,
+        batch_size: int = 32,
+        max_pixels: int = 200_000_000,
+        thumbnail_size: int = 256,
+    ) -> None:
+        self._items = items
+        self._generation = generation
+        self._encoder = encoder
+        self._workers = workers or min(8, os.cpu_count() or 1)
+        self._batch_size = batch_size
+        self._max_pixels = max_pixels
+        self._thumbnail_size = thumbnail_size
+
+    def run(
+        self,
+        roots: Sequence[Path],
+        *,
+        recursive: bool = True,
+        prune: bool = False,
+        retry_failed: bool = False,
+        listen: ProgressListener = ignore,
+    ) -> IndexReport:
+        """The report of one whole run; Ctrl-C ends it early, with `interrupted` set and all finished work kept.
+
+        Raises:
+            UsageError: a root does not exist.
+        """
+        report, start = IndexReport(), time.monotonic()
+        try:
+            for result in self.stream(roots, recursive=recursive, retry_failed=retry_failed, listen=listen):
+                report.add(result)
+            if prune:
+                report.missing = self.prune(roots)
+        except KeyboardInterrupt:
+            report.interrupted = True
+        report.seconds = time.monotonic() - start
+        return report
+
+    def stream(
+        self,
+        roots: Sequence[Path],
+        *,
+        recursive: bool = True,
+        retry_failed: bool = False,
+        listen: ProgressListener = ignore,
+    ) -> Iterator[FileResult]:
+        """Each file's result as soon as it is committed."""
+        unreadable: list[FileResult] = []
+        found = find_files(
+            [Path(os.path.abspath(root)) for root in roots],  # noqa: PTH100 - resolve() would follow symlinks
+            recursive=recursive,
+            on_error=lambda path, error: unreadable.append(FileResult(str(path), "failed", str(error))),
+        )
+        files = list(found)  # names only: a million files are some 200 MB, and the bar needs the total
+        settled = _Settled(len(files), listen)
+        # Two pools: hashing waits for the disk, and must not stand in line behind decoding.
+        with ThreadPoolExecutor(2) as hashers, ThreadPoolExecutor(self._workers) as decoders:
+            candidates = self._changed(files, settled, retry_failed)
+            hashed = ahead(hashers, self._hash, candidates, 2 * HASHED)
+            fresh = self._unknown_bytes(hashed, settled)
+            decoded = ahead(decoders, self._decode, fresh, self._batch_size + 2 * self._workers)
+            for batch in batches(decoded, self._batch_size):
+                self._embed_and_write(batch, settled)
+                yield from settled.drain()
+        yield from settled.drain()
+        yield from unreadable
+
+    def prune(self, roots: Sequence[Path]) -> int:
+        """How many files under the roots were gone from disk and are now marked missing (left out of searches)."""
+        known = self._items.under(self._generation.collection, [os.path.abspath(root) for root in roots])  # noqa: PTH100
+        gone = [asset_id for asset_id, uri in known if not os.path.lexists(uri)]
+        return self._items.mark_missing(self._generation.collection, gone)
+
+    def _changed(self, files: Iterable[FoundFile], settled: _Settled, retry_failed: bool) -> Iterator[_Candidate]:
+        """The files whose size or time of change is new to the store, or that have no vector yet."""
+        for group in batches(files, LOOK):
+            known = self._items.known(self._generation.collection, self._generation, [str(f.path) for f in group])
+            back = [k.asset_id for k in known.values() if k.missing]
+            if back:
+                self._items.unmark_missing(self._generation.collection, back)
+            for file in group:
+                uri = str(file.path)
+                before = known.get(uri)
+                if before and (before.bytes, before.mtime_ns) == (file.bytes, file.mtime_ns):
+                    if before.embedded:
+                        settled.add(FileResult(uri, "unchanged"))
+                        continue
+                    if before.error is not None and not retry_failed:
+                        settled.add(FileResult(uri, "known_bad", before.error))
+                        continue
+                yield _Candidate(uri, file.path, file.bytes, file.mtime_ns, before)
+
+    def _hash(self, candidate: _Candidate) -> _Candidate:
+        try:
+            return replace(candidate, sha256=hash_file(candidate.path))
+        except (OSError, MediaError) as error:
+            return replace(candidate, error=str(error))
+
+    def _unknown_bytes(self, hashed: Iterable[_Candidate], settled: _Settled) -> Iterator[_Candidate]:
+        """The files whose bytes the store has no vector for; the others are settled by their hash alone."""
+        for group in batches(hashed, HASHED):
+            hashes = [c.sha256 for c in group if c.sha256 is not None]
+            known = self._items.by_hash(self._generation.collection, self._generation, hashes)
+            pairs = []
+            for candidate in group:
+                if candidate.error is not None:
+                    self._items.write(self._generation.collection, self._generation, [candidate.outcome()])
+                    settled.add(FileResult(candidate.uri, "failed", candidate.error))
+                    continue
+                twins = [k for k in known.get(candidate.sha256 or b"", ()) if k.embedded]
+                if not twins:
+                    yield candidate
+                elif any(twin.uri == candidate.uri for twin in twins):  # rewritten with the same bytes
+                    self._items.touch([(candidate.known or twins[0]).asset_id], [(candidate.bytes, candidate.mtime_ns)])
+                    settled.add(FileResult(candidate.uri, "unchanged"))
+                elif candidate.known is None and (gone := _gone(twins)) is not None:
+                    self._items.move(gone.asset_id, candidate.uri, candidate.bytes, candidate.mtime_ns)
+                    twins.remove(gone)
+                    known[candidate.sha256 or b""] = [replace(gone, uri=candidate.uri), *twins]
+                    settled.add(FileResult(candidate.uri, "moved"))
+                else:
+                    pairs.append((candidate, twins[0]))
+            if pairs:
+                self._items.copy_vectors(
+                    self._generation.collection,
+                    self._generation,
+                    [(candidate.outcome(), twin.asset_id) for candidate, twin in pairs],
+                )
+                for candidate, _ in pairs:
+                    settled.add(FileResult(candidate.uri, "copied"))
+
+    def _decode(self, candidate: _Candidate) -> _Decoded:
+        try:
+            picture = load_picture(
+                candidate.path,
+                target=self._encoder.image_size,
+                max_pixels=self._max_pixels,
+                thumbnail_size=self._thumbnail_size,
+            )
+            return _Decoded(candidate, self._encoder.preprocess(picture.image), picture.facts, picture.thumbnail)
+        except (OSError, MediaError) as error:
+            return _Decoded(candidate, error=str(error))
+
+    def _embed_and_write(self, batch: Sequence[_Decoded], settled: _Settled) -> None:
+        """Embed a batch (the same bytes once) and commit it; only then are its files settled."""
+        unique = {d.candidate.sha256: d.pixels for d in batch if d.pixels is not None}
+        embedded = dict(zip(unique, self._embed(list(unique.values())), strict=True))
+        outcomes = [_outcome(d, *embedded.get(d.candidate.sha256, (None, None))) for d in batch]
+        self._items.write(self._generation.collection, self._generation, outcomes)
+        for outcome in outcomes:
+            error = outcome.error or (outcome.record.error if outcome.record else None)
+            settled.add(FileResult(outcome.uri, "failed" if error else "indexed", error))
+
+    def _embed(self, pixels: Sequence[Pixels]) -> list[tuple[Vector | None, EmbeddingRecord]]:
+        """Each picture's vector and record; where a batch fails, its pictures are tried one by one."""
+        if not pixels:
+            return []
+        start = time.perf_counter()
+        try:
+            vectors = self._encoder.embed_pixels(np.stack(pixels))
+        except ModelError as error:
+            if len(pixels) > 1:
+                return [result for one in pixels for result in self._embed([one])]
+            return [(None, self._record(None, f"{type(error).__name__}: {error}"[:200]))]
+        each_ms = (time.perf_counter() - start) * 1000 / len(pixels)
+        return [(vector, self._record(each_ms, None)) for vector in vectors]
+
+    def _record(self, milliseconds: float | None, error: str | None) -> EmbeddingRecord:
+        spec = self._encoder.spec
+        return EmbeddingRecord(
+            model_name=spec.model_name,
+            pretrained=spec.pretrained,
+            embed_dim=self._encoder.dim,
+            inference_time_ms=None if milliseconds is None else round(milliseconds, 2),
+            error=error,
+        )
+
+
+def _gone(twins: Sequence[KnownFile]) -> KnownFile | None:
+    """The first of the files with the same bytes that is no longer where it was."""
+    return next((twin for twin in twins if not os.path.lexists(twin.uri)), None)
+
+
+def _outcome(decoded: _Decoded, vector: Vector | None, record: EmbeddingRecord | None) -> FileOutcome:
+    """All that was learned of one file, as the store takes it."""
+    outcome = decoded.candidate.outcome()
+    if decoded.pixels is None or record is None:
+        return replace(outcome, error=decoded.error)
+    record = replace(record, frame_path=Path(decoded.candidate.uri).name)
+    return replace(outcome, facts=decoded.facts, thumbnail=decoded.thumbnail, vector=vector, record=record)

@@ -1,0 +1,185 @@
+"""Query → vector → candidates → hits, with the raw cosine, a calibrated score, and the reason.
+
+Raw cosines mean different things for each encoder and direction: a right caption may lie at 0.3 where two unrelated
+photographs lie at 0.5. The score is therefore the posterior of "right pair" against "unrelated pair" under two normal
+distributions of equal variance whose parameters were measured for the encoder (linear discriminant analysis, e.g.
+Hastie, Tibshirani & Friedman, 2009, section 4.3), with equal priors. It keeps the cosine's order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+from uuid import UUID
+
+import numpy as np
+
+from seemory.errors import UsageError
+from seemory.models.encoder import Encoder
+from seemory.store.query import Query
+from seemory.types import CosineStatistics, Filter, Generation, Hit, Kind, Neighbour, Vector
+
+Direction = Literal["text_to_image", "image_to_image", "text_to_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One term of a query: words, a picture's vector, or an item's, with a weight (negative to move away)."""
+
+    vector: Vector
+    direction: Direction
+    weight: float = 1.0
+    item_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Turns a cosine into a score between 0 and 1, and back."""
+
+    statistics: CosineStatistics
+
+    @property
+    def slope(self) -> float:
+        """How fast the log-odds of "right pair" grow with the cosine."""
+        s = self.statistics
+        variance = (s.background_std**2 + s.match_std**2) / 2
+        return (s.match_mean - s.background_mean) / max(variance, 1e-9)
+
+    @property
+    def middle(self) -> float:
+        """The cosine at which right and unrelated are equally likely."""
+        return (self.statistics.match_mean + self.statistics.background_mean) / 2
+
+    def score(self, cosine: float) -> float:
+        """The probability of "right pair" at this cosine."""
+        return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, self.slope * (cosine - self.middle)))))
+
+    def cosine(self, score: float) -> float:
+        """The cosine that gives this score: -1 for scores of 0 and below, above 1 for scores above 1."""
+        if score <= 0.0:
+            return -1.0
+        if score >= 1.0:
+            return 1.0 if score == 1.0 else 2.0
+        return self.middle + math.log(score / (1.0 - score)) / self.slope
+
+    def sigmas(self, cosine: float) -> float:
+        """How many standard deviations above unrelated pairs the cosine lies."""
+        return (cosine - self.statistics.background_mean) / max(self.statistics.background_std, 1e-9)
+
+
+def combine(examples: Sequence[Example]) -> Vector:
+    """`(d,)` float32 of norm 1: the weighted sum of the examples' unit vectors, as in word-vector arithmetic.
+
+    Raises:
+        UsageError: there is no example, or they cancel each other out.
+    """
+    if not examples:
+        raise UsageError("nothing to search for: give words, a picture, or an item")
+    total = np.sum([example.weight * example.vector for example in examples], axis=0, dtype=np.float64)
+    norm = float(np.linalg.norm(total))
+    if norm < 1e-6:
+        raise UsageError("the examples cancel each other out: what is added is what is taken away")
+    return np.asarray(total / norm, dtype=np.float32)
+
+
+class Searcher:
+    """Answers queries over one live generation."""
+
+    def __init__(self, query: Query, generation: Generation, encoder: Encoder) -> None:
+        self._query = query
+        self._generation = generation
+        self._encoder = encoder
+
+    def words(self, text: str, weight: float = 1.0) -> Example:
+        """The example that words make."""
+        return Example(self._encoder.embed_texts([text])[0], "text_to_image", weight)
+
+    def picture(self, path: Path, weight: float = 1.0, *, max_pixels: int = 200_000_000) -> Example:
+        """The example that a picture file makes."""
+        from seemory.media.image import load_picture
+
+        picture = load_picture(path, target=self._encoder.image_size, max_pixels=max_pixels)
+        return Example(self._encoder.embed_images([picture.image])[0], "image_to_image", weight)
+
+    def item(self, item_id: UUID, weight: float = 1.0) -> Example:
+        """The example that a stored item's vector makes: no forward pass.
+
+        Raises:
+            UsageError: the item has no vector (its embedding failed, or it is not in this collection).
+        """
+        found = self._query.vectors(self._generation, [item_id]).get(item_id)
+        if found is None:
+            raise UsageError(f"item {item_id} has no vector in collection {self._generation.collection!r}")
+        return Example(found, "image_to_image", weight, item_id)
+
+    def hits(
+        self,
+        examples: Sequence[Example],
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        min_score: float | None = None,
+        kind: Kind | None = None,
+        filters: Sequence[Filter] = (),
+    ) -> list[Hit]:
+        """The nearest items, best first; items that are themselves examples are left out.
+
+        Raises:
+            UsageError: `limit` or `offset` is out of range, or a filter is wrong.
+        """
+        if not 1 <= limit <= 10_000 or offset < 0:
+            raise UsageError(f"limit must be 1 to 10000 and offset 0 or more, not {limit} and {offset}")
+        calibration = self._calibration(examples)
+        neighbours = self._query.nearest(
+            self._generation,
+            combine(examples),
+            limit=limit,
+            offset=offset,
+            filters=filters,
+            kind=kind,
+            exclude=[example.item_id for example in examples if example.item_id is not None],
+            min_cosine=None if min_score is None else calibration.cosine(min_score),
+        )
+        return [
+            _hit(neighbour, offset + n, calibration, self._generation.channel)
+            for n, neighbour in enumerate(neighbours, start=1)
+        ]
+
+    def _calibration(self, examples: Sequence[Example]) -> Calibration:
+        """The calibration of the examples' directions; a mix of words and pictures lies between the two."""
+        kinds = {example.direction for example in examples if example.weight > 0} or {
+            example.direction for example in examples
+        }
+        chosen = [self._encoder.calibration(direction) for direction in sorted(kinds)]
+        if len(chosen) == 1:
+            return Calibration(chosen[0])
+        names = CosineStatistics.__slots__
+        return Calibration(CosineStatistics(*(float(np.mean([getattr(c, name) for c in chosen])) for name in names)))
+
+
+def _hit(neighbour: Neighbour, rank: int, calibration: Calibration, channel: str) -> Hit:
+    item, cosine = neighbour.item, neighbour.cosine
+    facts = {
+        "width": item.width,
+        "height": item.height,
+        "bytes": item.bytes,
+        "format": item.format,
+        "camera": item.camera,
+        "taken": item.taken_at.isoformat() if item.taken_at else None,
+    }
+    hit = Hit(
+        item_id=item.item_id,
+        kind=item.kind,
+        uri=item.uri,
+        score=calibration.score(cosine),
+        cosine=cosine,
+        rank=rank,
+        start_s=item.start_s,
+        end_s=item.end_s,
+        metadata={name: value for name, value in facts.items() if value is not None} | dict(item.metadata),
+    )
+    sigmas = calibration.sigmas(cosine)
+    return replace(hit, reasons=(f"{channel}: cosine {cosine:.3f}, {sigmas:+.1f} σ from unrelated pairs",))

@@ -1,0 +1,99 @@
+"""All settings, in one nested object: built once at the top (`memory`, `cli`) and handed down as plain values.
+
+Read, in falling order of precedence, from arguments, environment variables (`SEEMORY_HOME`, `SEEMORY_INDEX__WORKERS` …)
+and `config.toml` in the data folder.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import user_data_path
+from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from seemory.errors import UsageError
+
+
+class IndexSettings(BaseModel):
+    """How much work indexing takes on at once."""
+
+    workers: int | None = Field(None, ge=1, le=256, description="Decode threads; by default one a core, at most 8.")
+    batch_size: int = Field(32, ge=1, le=1024, description="Pictures a forward pass; also what a kill can lose.")
+
+
+class MediaSettings(BaseModel):
+    """What is accepted from a file."""
+
+    max_pixels: int = Field(200_000_000, ge=1, description="Larger pictures are refused before they are unpacked.")
+    thumbnail_size: int = Field(256, ge=16, le=1024, description="Longest side of the stored small picture, in pixels.")
+
+
+class ModelSettings(BaseModel):
+    """Where encoders come from and how they run."""
+
+    offline: bool = Field(False, description="Never ask a hub.")
+    threads: int | None = Field(None, ge=1, le=1024, description="Threads of one forward pass; by default all cores.")
+    auto_wait_s: float = Field(2.0, ge=0, le=60, description="How long `model = auto` waits for the hub to answer.")
+
+
+class DatabaseSettings(BaseModel):
+    """How the embedded server behaves."""
+
+    keep_warm: bool = Field(False, description="Leave the embedded server running when its last user leaves.")
+
+
+def default_home() -> Path:
+    """The platform's user data folder for Seemory, or `SEEMORY_HOME`."""
+    return Path(os.environ.get("SEEMORY_HOME") or user_data_path("seemory", appauthor=False)).expanduser().absolute()
+
+
+class Settings(BaseSettings):
+    """The whole configuration of one Seemory."""
+
+    model_config = SettingsConfigDict(env_prefix="SEEMORY_", env_nested_delimiter="__", extra="ignore")
+
+    home: Path = Field(default_factory=default_home, description="The data folder.")
+    database_url: str | None = Field(None, description="A Postgres with pgvector; by default the embedded one.")
+    owner: str = Field("local", min_length=1, max_length=200, description="Whose memory it is.")
+    collection: str = Field("default", min_length=1, max_length=200, description="The named set of items in use.")
+    model: str = Field("auto", description="Encoder of a new collection: a catalogue name, a folder, or `auto`.")
+    index: IndexSettings = IndexSettings()
+    media: MediaSettings = MediaSettings()
+    models: ModelSettings = ModelSettings()
+    database: DatabaseSettings = DatabaseSettings()
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then environment, then the data folder's `config.toml`; no .env files, no secrets folders."""
+        given = init_settings().get("home")
+        home = Path(given).expanduser() if given else default_home()
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, home / "config.toml")
+
+
+def read_settings(**given: object) -> Settings:
+    """The settings, with `given` arguments (None means "not given") over environment and file.
+
+    Raises:
+        UsageError: a value is out of its range or of the wrong form; the message names it.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise UsageError(f"settings: {wrong}") from error
+    except ValueError as error:  # a config.toml that is no TOML
+        raise UsageError(f"settings: config.toml in the data folder cannot be read: {error}") from error
