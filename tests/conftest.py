@@ -1,0 +1,96 @@
+"""What every test may use: one embedded server a test run, a fresh owner and collection a test, real photographs."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from seemory.memory import Memory
+from seemory.settings import read_settings
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own settings must not reach the tests."""
+    for name in ("SEEMORY_HOME", "SEEMORY_DATABASE_URL", "SEEMORY_MODEL", "SEEMORY_OWNER", "SEEMORY_COLLECTION"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A data folder whose embedded server serves the whole run."""
+    from seemory.store.connect import open_database, stop_embedded
+
+    folder = tmp_path_factory.mktemp("home")
+    with open_database(None, home=folder):
+        yield folder
+    stop_embedded(folder)
+
+
+@pytest.fixture
+def new_memory(home: Path) -> Iterator[Callable[..., Memory]]:
+    """Makes memories of a fresh owner and collection with the bundled encoder; arguments override."""
+    made: list[Memory] = []
+    number = next(_numbers)
+
+    def make(**given: object) -> Memory:
+        defaults = {"home": home, "owner": f"owner{number}", "collection": f"test{number}", "model": "seemory-mini"}
+        made.append(Memory(read_settings(**(defaults | given))))
+        return made[-1]
+
+    yield make
+    for memory in made:
+        memory.close()
+
+
+@pytest.fixture
+def memory(new_memory: Callable[..., Memory]) -> Memory:
+    return new_memory()
+
+
+@pytest.fixture(scope="session")
+def package_photographs() -> dict[str, Path]:
+    """The photographs inside scikit-image's and scikit-learn's wheels, by what they show."""
+    import skimage
+    import sklearn.datasets
+
+    data = Path(skimage.__file__).parent / "data"
+    images = Path(sklearn.datasets.__file__).parent / "images"
+    names = {
+        "astronaut": data / "astronaut.png",
+        "cat": data / "chelsea.png",
+        "coffee": data / "coffee.png",
+        "rocket": data / "rocket.jpg",
+        "motorcycle": data / "motorcycle_left.png",
+        "galaxies": data / "hubble_deep_field.jpg",
+        "temple": images / "china.jpg",
+        "flower": images / "flower.jpg",
+    }
+    missing = [str(path) for path in names.values() if not path.is_file()]
+    assert not missing, f"the demo extra's photographs are not where they were: {missing}"
+    return names
+
+
+@pytest.fixture
+def photos(tmp_path: Path, package_photographs: dict[str, Path]) -> Path:
+    """A folder of eight real photographs of the test's own, which it may change."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, path in package_photographs.items():
+        shutil.copy(path, folder / f"{name}{path.suffix}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The data beside the project; tests that ask for it are skipped where it is absent."""
+    if not SHARED.is_dir():
+        pytest.skip(f"the data folder beside the project is absent ({SHARED.parent.name}/{SHARED.name})")
+    return SHARED

@@ -1,0 +1,71 @@
+"""kill -9 at random moments, twenty times: nothing missing, nothing twice, no finished work repeated."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from seemory.memory import Memory
+
+KILLS = 20
+FILES = 1100
+INDEXER = """
+import sys
+from seemory.memory import Memory
+from seemory.settings import read_settings
+home, owner, collection, folder = sys.argv[1:]
+settings = read_settings(home=home, owner=owner, collection=collection, model="seemory-mini", index={"batch_size": 8})
+with Memory(settings) as memory:
+    for result in memory.index_each(folder):
+        print(result.status, result.uri, flush=True)
+"""
+
+
+def cut_many(photographs: dict[str, Path], folder: Path) -> None:
+    """Different small pictures, cut from real photographs."""
+    chance = random.Random(7)
+    sources = [Image.open(path).convert("RGB") for path in photographs.values()]
+    for n in range(FILES):
+        source = sources[n % len(sources)]
+        x, y = chance.randrange(source.width - 96), chance.randrange(source.height - 96)
+        source.crop((x, y, x + 96, y + 96)).save(folder / f"{n:04}.jpg", quality=80)
+
+
+def test_twenty_kills_lose_nothing(
+    new_memory: Callable[..., Memory], package_photographs: dict[str, Path], tmp_path: Path
+) -> None:
+    cut_many(package_photographs, tmp_path)
+    memory = new_memory()
+    arguments = [str(memory.home), memory.owner, memory.collection, str(tmp_path)]
+    chance = random.Random()
+    done: Counter[str] = Counter()
+    killed_mid_run = 0
+    for _ in range(KILLS):
+        indexer = subprocess.Popen([sys.executable, "-c", INDEXER, *arguments], stdout=subprocess.PIPE, text=True)
+        assert indexer.stdout is not None
+        enough = chance.randint(1, 45)
+        for line in indexer.stdout:
+            status, uri = line.rstrip("\n").split(" ", 1)
+            if status == "indexed":
+                done[uri] += 1
+                enough -= 1
+            if enough == 0:
+                indexer.kill()  # SIGKILL: no clean-up of any kind
+        killed_mid_run += indexer.wait() != 0
+    assert killed_mid_run == KILLS, "every kill must hit a run that still had work to do"
+    assert max(done.values()) == 1, "finished work was done again"
+
+    last = memory.index(tmp_path)
+    assert last.found == FILES
+    assert last.failed == 0
+    assert last.counts["unchanged"] >= len(done), "what was reported as finished was lost"
+    stats = memory.stats()
+    assert (stats["assets"], stats["items"], stats["with_vector"]) == (FILES, FILES, FILES)
+    assert len({item.uri for item in memory.items()}) == FILES
+    assert dict(memory.index(tmp_path).counts) == {"unchanged": FILES}
