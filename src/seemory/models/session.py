@@ -1,0 +1,114 @@
+"""Running an exported tower: a seam of one method, and ONNX Runtime behind it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seemory.errors import ModelCorrupt, ModelError
+
+Array = NDArray[Any]
+
+_DTYPES: dict[str, type[np.generic]] = {
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(bool)": np.bool_,
+    "tensor(uint8)": np.uint8,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """An input or output as the export declares it; a free dimension is None."""
+
+    name: str
+    dtype: type[np.generic]
+    shape: tuple[int | None, ...]
+
+
+class Session(Protocol):
+    """A loaded tower. Another accelerator is another class with this shape."""
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """What it wants."""
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """What it gives."""
+
+    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+        """All outputs, in the order of `outputs`. May be called from several threads at once."""
+
+
+class OnnxSession:
+    """A tower in ONNX Runtime on the CPU, in the precision of its weights.
+
+    Raises ModelCorrupt when the file is no model ONNX Runtime can load.
+    """
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        import onnxruntime as ort
+
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads or available_cores()
+        options.inter_op_num_threads = 1
+        # Idle threads must not spin: the decode workers share these cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Texts come in all lengths; a memory plan for each would only grow.
+        options.enable_mem_pattern = False
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:
+            raise ModelCorrupt(
+                f"{path}: ONNX Runtime cannot load it ({_short(error)}). Fetch the model again (`seemory models pull`) "
+                "or export it again."
+            ) from error
+        self._path = path
+        self._inputs = tuple(_port(item, path) for item in self._session.get_inputs())
+        self._outputs = tuple(_port(item, path) for item in self._session.get_outputs())
+
+    @property
+    def inputs(self) -> tuple[Port, ...]:
+        """The declared inputs."""
+        return self._inputs
+
+    @property
+    def outputs(self) -> tuple[Port, ...]:
+        """The declared outputs."""
+        return self._outputs
+
+    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+        """All outputs. Raises ModelError when the tower refuses its inputs."""
+        try:
+            return list(self._session.run(None, dict(feeds)))
+        except Exception as error:
+            raise ModelError(f"{self._path}: the model refused its input ({_short(error)}).") from error
+
+
+def available_cores() -> int:
+    """The cores this process may use: at most what a container or `taskset` leaves it."""
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def _port(item: Any, path: Path) -> Port:
+    if item.type not in _DTYPES:
+        raise ModelCorrupt(f"{path}: {item.name} is of type {item.type}, which no known tower has.")
+    shape = tuple(size if isinstance(size, int) and size > 0 else None for size in (item.shape or ()))
+    return Port(item.name, _DTYPES[item.type], shape)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
