@@ -127,11 +127,13 @@ def _tidy(value: str) -> str | None:
 
 def _utf16(value: object) -> str | None:
     """Windows' own tags: UTF-16 in a byte string or a tuple of bytes."""
-    try:
-        raw = value if isinstance(value, bytes) else bytes(value)  # type: ignore[call-overload]
-        return _tidy(raw[: 2 * _LONGEST_TEXT].decode("utf-16-le", "ignore"))
-    except (TypeError, ValueError):
-        return None
+    if isinstance(value, tuple):
+        try:
+            value = bytes(value[: 2 * _LONGEST_TEXT])
+        except (TypeError, ValueError):
+            return None
+    # Not `bytes(value)` for just anything: of a number it makes that many zeros, gigabytes of them if the file says so.
+    return _tidy(value[: 2 * _LONGEST_TEXT].decode("utf-16-le", "ignore")) if isinstance(value, bytes) else None
 
 
 def _comment(value: object) -> str | None:
