@@ -1,4 +1,4 @@
-"""Indexing real photographs into real Postgres: each file costs only what is new about it, and a bad one stops nothing."""
+"""Indexing real photographs into real Postgres: a file costs only what is new about it, and a bad one stops nothing."""
 
 from __future__ import annotations
 

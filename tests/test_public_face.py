@@ -12,7 +12,17 @@ import pytest
 import seemory
 from seemory import errors
 
-HEAVY = ("torch", "onnxruntime", "psycopg", "PIL", "matplotlib", "transformers", "tokenizers", "huggingface_hub", "rich")
+HEAVY = {
+    "torch",
+    "onnxruntime",
+    "psycopg",
+    "PIL",
+    "matplotlib",
+    "transformers",
+    "tokenizers",
+    "huggingface_hub",
+    "rich",
+}
 
 
 def modules_after(statement: str) -> set[str]:
@@ -22,12 +32,14 @@ def modules_after(statement: str) -> set[str]:
 
 @pytest.mark.parametrize("statement", ["import seemory", "from seemory.cli import cli", "from seemory import open"])
 def test_importing_loads_nothing_heavy(statement: str) -> None:
-    assert not modules_after(statement) & set(HEAVY)
+    assert not modules_after(statement) & HEAVY
 
 
 def test_import_takes_less_than_a_fifth_of_a_second() -> None:
     code = "import time; t = time.process_time(); import seemory; print(time.process_time() - t)"
-    runs = [float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout) for _ in range(3)]
+    runs = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout) for _ in range(3)
+    ]
     assert min(runs) < 0.2
 
 
@@ -41,19 +53,15 @@ def test_every_exported_name_is_there_and_documented() -> None:
 
 def test_the_error_tree_is_the_one_drawn() -> None:
     """Names, nesting and exit codes of the docstring's drawing are those of the classes."""
-    drawn: dict[str, tuple[str | None, int | None]] = {}
+    classes = {name: cls for name, cls in vars(errors).items() if inspect.isclass(cls) and issubclass(cls, Exception)}
+    drawn: list[str] = []
+    line_of = re.compile(r"^ {4}(?P<branch>[ │├└─]*)(?P<name>[A-Z]\w+) +(?:exit code )?(?P<code>\d)?", re.MULTILINE)
     path: list[str] = []
-    for line in (errors.__doc__ or "").splitlines():
-        if match := re.match(r"^(?P<branch>[ │├└─]*)(?P<name>[A-Z]\w+)(?:\s+(?:exit code )?(?P<code>\d))?", line):
-            if "  " not in line.strip("\n") and match["name"] == "Every":
-                continue
-            depth = (len(match["branch"]) - 4) // 4
-            if depth < 0:
-                continue
-            path[depth:] = [match["name"]]
-            drawn[match["name"]] = (path[depth - 1] if depth else None, int(match["code"]) if match["code"] else None)
-    classes = {name: cls for name, cls in inspect.getmembers(errors, inspect.isclass) if cls.__module__ == errors.__name__}
-    assert set(drawn) == set(classes)
-    for name, (parent, code) in drawn.items():
-        assert parent is None or classes[name].__bases__ == (classes[parent],), name
-        assert code is None or classes[name].exit_code == code, name
+    for match in line_of.finditer(errors.__doc__ or ""):
+        depth = len(match["branch"]) // 4
+        path[depth:] = [match["name"]]
+        drawn.append(match["name"])
+        parent = classes[path[depth - 1]] if depth else Exception
+        assert classes[match["name"]].__bases__ == (parent,), match["name"]
+        assert match["code"] is None or classes[match["name"]].exit_code == int(match["code"]), match["name"]
+    assert sorted(drawn) == sorted(classes)

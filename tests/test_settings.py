@@ -13,7 +13,9 @@ from seemory.settings import read_settings
 def test_arguments_win_over_environment_and_environment_over_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "config.toml").write_text('owner = "file"\ncollection = "file"\nmodel = "file"\n[index]\nbatch_size = 7\n')
+    (tmp_path / "config.toml").write_text(
+        'owner = "file"\ncollection = "file"\nmodel = "file"\n[index]\nbatch_size = 7\n'
+    )
     monkeypatch.setenv("SEEMORY_HOME", str(tmp_path))
     monkeypatch.setenv("SEEMORY_OWNER", "environment")
     monkeypatch.setenv("SEEMORY_COLLECTION", "environment")

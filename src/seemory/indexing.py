@@ -20,7 +20,7 @@ import numpy as np
 
 from seemory.errors import MediaError, ModelError
 from seemory.lookahead import ahead, batches
-from seemory.media.files import FoundFile, find_files, hash_file
+from seemory.media.files import FileState, find_files, hash_file
 from seemory.media.image import load_picture
 from seemory.models.encoder import Encoder
 from seemory.store.items import Items
@@ -209,7 +209,7 @@ class Indexer:
         gone = [asset_id for asset_id, uri in known if not os.path.lexists(uri)]
         return self._items.mark_missing(self._generation.collection, gone)
 
-    def _changed(self, files: Iterable[FoundFile], settled: _Settled, retry_failed: bool) -> Iterator[_Candidate]:
+    def _changed(self, files: Iterable[FileState], settled: _Settled, retry_failed: bool) -> Iterator[_Candidate]:
         """The files whose size or time of change is new to the store, or that have no vector yet."""
         for group in batches(files, LOOK):
             known = self._items.known(self._generation.collection, self._generation, [str(f.path) for f in group])
@@ -219,14 +219,14 @@ class Indexer:
             for file in group:
                 uri = str(file.path)
                 before = known.get(uri)
-                if before and (before.bytes, before.mtime_ns) == (file.bytes, file.mtime_ns):
+                if before and (before.bytes, before.mtime_ns) == (file.size, file.mtime_ns):
                     if before.embedded:
                         settled.add(FileResult(uri, "unchanged"))
                         continue
                     if before.error is not None and not retry_failed:
                         settled.add(FileResult(uri, "known_bad", before.error))
                         continue
-                yield _Candidate(uri, file.path, file.bytes, file.mtime_ns, before)
+                yield _Candidate(uri, file.path, file.size, file.mtime_ns, before)
 
     def _hash(self, candidate: _Candidate) -> _Candidate:
         try:
@@ -299,19 +299,9 @@ class Indexer:
         except ModelError as error:
             if len(pixels) > 1:
                 return [result for one in pixels for result in self._embed([one])]
-            return [(None, self._record(None, f"{type(error).__name__}: {error}"[:200]))]
-        each_ms = (time.perf_counter() - start) * 1000 / len(pixels)
-        return [(vector, self._record(each_ms, None)) for vector in vectors]
-
-    def _record(self, milliseconds: float | None, error: str | None) -> EmbeddingRecord:
-        spec = self._encoder.spec
-        return EmbeddingRecord(
-            model_name=spec.model_name,
-            pretrained=spec.pretrained,
-            embed_dim=self._encoder.dim,
-            inference_time_ms=None if milliseconds is None else round(milliseconds, 2),
-            error=error,
-        )
+            return [(None, self._encoder.record(error=f"{type(error).__name__}: {error}"[:200]))]
+        record = self._encoder.record(inference_time_ms=round((time.perf_counter() - start) * 1000 / len(pixels), 2))
+        return [(vector, record) for vector in vectors]
 
 
 def _gone(twins: Sequence[KnownFile]) -> KnownFile | None:

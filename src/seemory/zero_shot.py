@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seemory.calibration import Calibration
 from seemory.errors import UsageError
 from seemory.models.encoder import Encoder
 from seemory.types import Vectors
@@ -52,11 +53,18 @@ class ZeroShotClassifier:
         prompts = [template.replace("{}", label) for label in self.labels for template in templates]
         vectors = encoder.embed_texts(prompts).reshape(len(self.labels), len(templates), -1).mean(axis=1)
         self.vectors: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # (labels, d)
-        self._scale = encoder.logit_scale
+        self._scale = encoder.spec.logit_scale or Calibration(encoder.calibration("text_to_image")).slope
+        self._bias = encoder.spec.logit_bias
 
     def probabilities(self, pictures: Vectors) -> NDArray[np.float64]:
-        """`(n, labels)` rows that sum to 1: the softmax of the scaled cosines of `(n, d)` picture vectors."""
+        """`(n, labels)` for `(n, d)` picture vectors, from the scaled cosines.
+
+        Rows are a softmax and sum to 1; an encoder trained with a sigmoid loss (SigLIP: it has a logit bias) judges
+        each label by itself, sigmoid(scale * cosine + bias), and its rows need not (Zhai et al., 2023, section 3.2).
+        """
         logits = self._scale * (pictures.astype(np.float64) @ self.vectors.T.astype(np.float64))
+        if self._bias is not None:
+            return np.asarray(1.0 / (1.0 + np.exp(-(logits + self._bias))))
         logits -= logits.max(axis=1, keepdims=True)
         exponentials = np.exp(logits)
         return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))

@@ -24,7 +24,7 @@ def models() -> None:
 def list_(home: Path | None, json_: bool) -> None:
     """List the catalogue, and which encoders are on disk."""
     from seemory.models.catalog import load_catalog
-    from seemory.models.encoder import on_disk
+    from seemory.models.hub import is_complete
     from seemory.settings import read_settings
 
     folder = read_settings(home=home).home
@@ -34,8 +34,8 @@ def list_(home: Path | None, json_: bool) -> None:
             "dim": spec.dim,
             "towers": list(spec.towers),
             "licence": spec.licence,
-            "source": spec.source,
-            "on_disk": on_disk(spec, home=folder),
+            "source": spec.repo or "bundled",
+            "on_disk": spec.bundled or is_complete(spec, folder / "models" / spec.name),
         }
         for spec in load_catalog(folder).values()
     ]
