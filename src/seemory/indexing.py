@@ -25,7 +25,7 @@ from seemory.media.image import load_picture
 from seemory.models.encoder import Encoder
 from seemory.store.items import Items
 from seemory.telemetry import Progress, ProgressListener, ignore
-from seemory.types import EmbeddingRecord, FileOutcome, Generation, KnownFile, PictureFacts, Pixels, Vector
+from seemory.types import Blob, EmbeddingRecord, FileOutcome, Generation, KnownFile, PictureFacts, Pixels, Vector
 
 Status = Literal["indexed", "copied", "moved", "unchanged", "failed", "known_bad"]
 """indexed: embedded now; copied: same bytes as a known picture; moved: a known file under a new name;
@@ -92,7 +92,7 @@ class _Candidate:
     bytes: int
     mtime_ns: int
     known: KnownFile | None
-    sha256: bytes | None = None
+    sha256: Blob | None = None
     error: str | None = None
 
     def outcome(self) -> FileOutcome:
@@ -106,7 +106,7 @@ class _Decoded:
     candidate: _Candidate
     pixels: Pixels | None = None
     facts: PictureFacts | None = None
-    thumbnail: bytes | None = None
+    thumbnail: Blob | None = None
     error: str | None = None
 
 

@@ -23,6 +23,9 @@ Vectors = NDArray[np.float32]
 Pixels = NDArray[np.uint8]
 """`(h, w, 3)` or `(n, h, w, 3)` uint8 RGB."""
 
+Blob = bytes
+"""The type `bytes`, for classes whose field of that name would hide it."""
+
 Kind = Literal["image", "scene", "text"]
 Channel = Literal["visual", "text"]
 Modality = Literal["image", "text"]
@@ -104,10 +107,10 @@ class FileOutcome:
     uri: str
     bytes: int
     mtime_ns: int
-    sha256: bytes | None = None
+    sha256: Blob | None = None
     kind: Kind = "image"
     facts: PictureFacts | None = None
-    thumbnail: bytes | None = None
+    thumbnail: Blob | None = None
     vector: Vector | None = None
     record: EmbeddingRecord | None = None
     error: str | None = None
@@ -122,7 +125,7 @@ class KnownFile:
     uri: str
     bytes: int
     mtime_ns: int
-    sha256: bytes | None
+    sha256: Blob | None
     error: str | None
     missing: bool
     embedded: bool
