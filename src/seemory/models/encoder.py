@@ -140,8 +140,11 @@ class Encoder:
             return np.empty((0, self.dim), dtype=np.float32)
         session, tokens, output = self._text()
         assert self.spec.text is not None
-        ids, mask = tokens.encode(texts)
-        return self._unit(text_vectors(session, ids, mask, self.spec.text, tokens.end_id, output), "text")
+        return self._unit(text_vectors(session, texts, tokens, self.spec.text, output), "text")
+
+    def text_tower(self) -> tuple[Session, Tokens, int]:
+        """The loaded text tower: its session, its tokenizer, and which output is the embedding."""
+        return self._text()
 
     def calibration(self, direction: Direction) -> CosineStatistics:
         """Where cosines of unrelated and of right pairs lie, for this model or, unmeasured, for its kind."""
@@ -259,7 +262,7 @@ def _place(spec: ModelSpec, home: Path, offline: bool) -> Path:
 
 
 def _on_disk(spec: ModelSpec, folder: Path) -> bool:
-    """Whether the folder can be used. One without a manifest was put there by hand: taken as it is, never overwritten."""
+    """Whether the folder can be used. One without a manifest was put there by hand: taken as it is, not overwritten."""
     from seemory.models import hub
 
     return folder.is_dir() and (hub.is_complete(spec, folder) or not (folder / hub.MANIFEST).is_file())

@@ -52,10 +52,13 @@ class Tokens:
         if rule.end_token and self.end_id is None:
             raise ModelCorrupt(f"{path} has no token {rule.end_token!r}: it is not the tokenizer of this model.")
 
-    def encode(self, texts: Sequence[str]) -> tuple[Ids, Ids]:
-        """`(n, t)` ids and `(n, t)` mask, 1 for text, 0 for padding. `t` is the rule's, or that of the longest text."""
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Each text's ids, with its special tokens, cut to the context and not padded."""
         # One by one: the tokenizer's own batch method starts a thread pool that a later fork would complain of.
-        rows = [self._row(text) for text in texts]
+        return [self._row(text) for text in texts]
+
+    def pad(self, rows: Sequence[Sequence[int]]) -> tuple[Ids, Ids]:
+        """`(n, t)` ids and `(n, t)` mask, 1 for text, 0 for padding. `t` is the rule's, or that of the longest row."""
         length = self._fixed or max(1, *map(len, rows))
         ids = np.full((len(rows), length), self.pad_id, dtype=np.int64)
         mask = np.zeros((len(rows), length), dtype=np.int64)

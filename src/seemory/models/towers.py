@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from seemory.models.catalog import TextRule
 from seemory.models.pooling import pool
 from seemory.models.preprocess import normalise
 from seemory.models.session import Array, Port, Session
+from seemory.models.tokens import Tokens
 from seemory.types import Modality, Pixels, Preprocess, Vectors
 
 # More at once needs more memory and is no faster on a CPU.
-_IMAGES, _TEXTS = 32, 64
+_IMAGES, _TEXTS = 32, 32
 
 _EMBEDDING = ("embedding", "embeddings", "sentence_embedding", "embeds")
 _POOLED = ("pooler_output", "pooled_output")
@@ -48,19 +49,23 @@ def image_vectors(session: Session, pixels: Pixels, rule: Preprocess, output: in
     return np.concatenate(parts)
 
 
-def text_vectors(
-    session: Session, ids: NDArray[np.int64], mask: NDArray[np.int64], rule: TextRule, end_id: int | None, output: int
-) -> Vectors:
-    """`(n, t)` ids and mask through the text tower: `(n, d)` float32, not yet normalised."""
+def text_vectors(session: Session, texts: Sequence[str], tokens: Tokens, rule: TextRule, output: int) -> Vectors:
+    """The texts through the text tower: `(n, d)` float32, in their order, not yet normalised."""
     words = ids_port(session)
+    rows = tokens.encode(texts)
+    # Texts of like length share a pass, so that short ones are not padded to the longest of all.
+    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
     parts = []
-    for start, stop, size in _chunks(len(ids), words.shape[0] if words.shape else None, _TEXTS):
-        batch, cover = _filled(ids[start:stop], size), _filled(mask[start:stop], size)
-        feeds = {port.name: _text_feed(port, words, batch, cover) for port in session.inputs}
+    for start, stop, size in _chunks(len(rows), words.shape[0] if words.shape else None, _TEXTS):
+        ids, mask = (_filled(part, size) for part in tokens.pad([rows[index] for index in order[start:stop]]))
+        feeds = {port.name: _text_feed(port, words, ids, mask) for port in session.inputs}
         found = session.run(feeds)[output]
-        vectors = pool(found, rule.pooling, batch, cover, end_id, padded=rule.padding == "context")
+        vectors = pool(found, rule.pooling, ids, mask, tokens.end_id, padded=rule.padding == "context")
         parts.append(vectors[: stop - start])
-    return np.concatenate(parts)
+    sorted_vectors = np.concatenate(parts)
+    vectors = np.empty_like(sorted_vectors)
+    vectors[order] = sorted_vectors
+    return vectors
 
 
 def image_port(session: Session) -> Port:
