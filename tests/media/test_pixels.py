@@ -138,7 +138,16 @@ def test_animations_give_their_first_picture(tmp_path: Path) -> None:
         assert np.abs(seen.astype(int) - (255, 0, 0)).max() < 12, kind
 
 
+@pytest.mark.parametrize("size", [(1200, 900), (1201, 901), (1199, 907), (1202, 902)])
+def test_shrinking_does_not_stretch(size: tuple[int, int]) -> None:
+    whole = photograph(*size)
+    small = [p.resize((75, 56), Image.Resampling.BICUBIC) for p in (whole, pixels.shrunk(whole, 224))]
+    assert mean_difference(*small) < 0.5
+
+
 def test_shrinking_keeps_the_floor() -> None:
     assert pixels.shrunk(Image.new("RGB", (900, 500)), 448).size == (900, 500)
-    assert pixels.shrunk(Image.new("RGB", (2000, 897)), 448).size == (1000, 449)
+    assert pixels.shrunk(Image.new("RGB", (2000, 896)), 448).size == (1000, 448)
+    assert pixels.shrunk(Image.new("RGB", (2001, 897)), 448).size == (1000, 448)
+    assert pixels.shrunk(Image.new("RGB", (4000, 3000)), 896).size == (2000, 1500)
     assert pixels.shrunk(Image.new("RGB", (50_000, 1)), 448).size == (50_000, 1)
