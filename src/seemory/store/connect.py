@@ -1,0 +1,205 @@
+"""Connections to the embedded server or any Postgres with pgvector, as a role that row-level security binds."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import select
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg.adapt import AdaptersMap
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from seemory.errors import DatabaseUnreachable, StoreError, UsageError
+from seemory.store.embedded import EmbeddedServer, binaries
+from seemory.store.halfvec import halfvec_adapters
+from seemory.store.migrate import migrate, pending
+from seemory.store.server import Server, inspect, require
+from seemory.store.texts import clean
+
+Connection = psycopg.Connection[Any]
+
+
+class Database:
+    """A pool of connections to one database, opened by the first that is asked for."""
+
+    def __init__(self, url: str, conninfo: str, adapters: AdaptersMap, *, on_close: Callable[[], None]) -> None:
+        self.url = url
+        self._on_close = on_close
+        self._process = os.getpid()
+        self._closed = False
+        self._pool = ConnectionPool(
+            conninfo,
+            kwargs={"context": _Adapting(adapters)},
+            min_size=1,
+            max_size=8,
+            timeout=30.0,
+            reconnect_timeout=20.0,
+            open=False,
+            check=_check,
+        )
+        atexit.register(self.close)
+
+    @contextmanager
+    def transaction(self, owner: str | None) -> Iterator[Connection]:
+        """A connection in a transaction that sees the rows of `owner` and no others (None: no owner's rows at all).
+
+        Raises:
+            UsageError: the owner's name is empty or cannot be stored.
+            DatabaseUnreachable: no connection could be had, or it broke.
+            StoreError: Postgres refused a statement.
+        """
+        if owner is not None and (not owner or clean(owner) != owner):
+            raise UsageError(f"{owner!r} is no name for an owner: use any text, but not an empty one")
+        if self._closed:
+            raise DatabaseUnreachable("this database was closed")
+        connection: Connection | None = None
+        try:
+            self._pool.open()
+            with self._pool.connection() as connection:
+                if owner is not None:
+                    connection.execute("SELECT set_config('seemory.owner', %s, true)", [owner])
+                yield connection
+        except PoolTimeout as error:
+            raise DatabaseUnreachable(f"no connection to {shown(self.url)}: {error}") from error
+        except psycopg.OperationalError as error:
+            if connection is None or connection.closed:
+                raise DatabaseUnreachable(f"the connection to {shown(self.url)} broke: {error}") from error
+            raise StoreError(f"Postgres failed: {error}") from error
+        except psycopg.Error as error:
+            raise StoreError(f"Postgres refused: {error}") from error
+
+    def close(self) -> None:
+        """Let all connections go; the embedded server stops with its last user, unless it is to stay warm."""
+        if self._closed or os.getpid() != self._process:
+            return  # a forked child has copies of its parent's connections, not its own
+        self._closed = True
+        atexit.unregister(self.close)
+        self._pool.close()
+        self._on_close()
+
+    def __enter__(self) -> Database:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Adapting:
+    """psycopg's way of taking adapters for a new connection: an `AdaptContext`."""
+
+    def __init__(self, adapters: AdaptersMap) -> None:
+        self._adapters = adapters
+
+    @property
+    def adapters(self) -> AdaptersMap:
+        """The adapters."""
+        return self._adapters
+
+    @property
+    def connection(self) -> None:
+        """None: they belong to no connection yet."""
+
+
+def _check(connection: Connection) -> None:
+    """Notice a dead pooled connection without a round trip: an idle socket has something to read only then."""
+    if select.select([connection.fileno()], [], [], 0)[0]:
+        ConnectionPool.check_connection(connection)
+
+
+def open_database(url: str | None, *, home: Path, keep_warm: bool = False) -> Database:
+    """The database at `url`, or the embedded one in `home` if that is None, with its schema up to date.
+
+    Args:
+        url: `postgresql://…`, any PostgreSQL >= 15 with pgvector >= 0.8; None: the embedded server, started if need be.
+        home: the data folder.
+        keep_warm: leave the embedded server running when its last user leaves.
+
+    Raises:
+        DatabaseUnreachable: there is no server, or it lets nobody in.
+        StoreError: the server is too old, or has no pgvector, or the role may not do what is needed.
+        MigrationFailed: the schema is newer than this code, or could not be brought up to date.
+    """
+    if url is not None:
+        return _connect(url, on_close=lambda: None)
+    server = EmbeddedServer(home)
+    server.enter()
+    try:
+        return _connect(server.url(), on_close=lambda: server.leave(keep_warm=keep_warm))
+    except BaseException:
+        server.leave(keep_warm=keep_warm)
+        raise
+
+
+def _connect(url: str, *, on_close: Callable[[], None]) -> Database:
+    try:
+        given = conninfo_to_dict(url)
+        with psycopg.connect(url, connect_timeout=10, autocommit=True) as connection:
+            server = require(inspect(connection), connection)
+            conninfo = make_conninfo("", **(given | {"options": _options(given.get("options"), server)}))
+            if server.applied is None or pending(server.applied):
+                with psycopg.connect(conninfo, connect_timeout=10) as worker:
+                    migrate(worker)
+    except psycopg.ProgrammingError as error:
+        raise StoreError(f"{shown(url)}: {error}") from error
+    except psycopg.OperationalError as error:
+        raise DatabaseUnreachable(f"no connection to {shown(url)}: {error}") from error
+    except psycopg.Error as error:
+        raise StoreError(f"{shown(url)}: {error}") from error
+    return Database(url, conninfo, halfvec_adapters(server.halfvec, server.halfvec_array), on_close=on_close)
+
+
+def _options(given: object, server: Server) -> str:
+    """What each connection sets when it starts: nothing that costs a round trip later."""
+    options = [str(given)] if given else []
+    if server.role:
+        options.append(f"-c role={server.role}")
+    extension_schema = server.extension_schema.replace("\\", "\\\\").replace(" ", "\\ ")
+    options.append(f"-c search_path=seemory,{extension_schema} -c timezone=UTC")
+    return " ".join(options)
+
+
+def shown(url: str) -> str:
+    """The address as it may be shown: without a password."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "the database"
+    if not parts.scheme:  # "host=… password=…"
+        words = conninfo_to_dict(url)
+        return " ".join(f"{name}={value}" for name, value in words.items() if name != "password")
+    user, at, address = parts.netloc.rpartition("@")
+    query = "&".join(pair for pair in parts.query.split("&") if not pair.startswith("password="))
+    return urlunsplit(parts._replace(netloc=user.partition(":")[0] + at + address, query=query))
+
+
+def stop_embedded(home: Path) -> bool:
+    """Whether the data folder's server was running; it is stopped, whoever was using it."""
+    return EmbeddedServer(home).stop()
+
+
+def embedded_url(home: Path) -> str:
+    """The address of the data folder's database, for as long as its server runs."""
+    return EmbeddedServer(home).url()
+
+
+def psql_command(database_url: str) -> list[str]:
+    """The command line of a `psql` on that database: the wheel's, or the system's where there is no wheel."""
+    try:
+        program = str(binaries() / "psql")
+    except DatabaseUnreachable:
+        found = shutil.which("psql")
+        if found is None:
+            raise
+        program = found
+    return [program, database_url]

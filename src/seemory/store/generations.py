@@ -1,0 +1,117 @@
+"""Generations: one table of vectors for each fingerprint, and which of them is live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from seemory.errors import StoreError, UsageError
+from seemory.store.connect import Database
+from seemory.store.texts import clean
+from seemory.types import Channel, Generation
+
+MOST_DIMENSIONS = 4000  # of a halfvec index
+
+_SELECT = """
+SELECT g.id, c.name, g.channel, g.table_name, g.model, g.fingerprint, g.dim, g.state
+FROM seemory.generation g JOIN seemory.collection c ON c.id = g.collection_id"""
+
+# STORAGE MAIN keeps vectors of more than some 1,000 dimensions in the row, where an exact scan finds them at once.
+_MAKE_TABLE = """
+CREATE TABLE {table} (
+    owner_id  text NOT NULL CHECK (owner_id <> ''),
+    item_id   uuid NOT NULL,
+    embedding halfvec({dim}),
+    metadata  jsonb NOT NULL DEFAULT '{{}}',
+    PRIMARY KEY (owner_id, item_id),
+    FOREIGN KEY (owner_id, item_id) REFERENCES seemory.item (owner_id, id) ON DELETE CASCADE
+);
+ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE MAIN;
+ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
+ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
+CREATE POLICY owner ON {table}
+    USING (owner_id = current_setting('seemory.owner', true))
+    WITH CHECK (owner_id = current_setting('seemory.owner', true));
+CREATE INDEX {index} ON {table} USING hnsw (embedding halfvec_cosine_ops) WITH (m = 16, ef_construction = 128);"""
+
+
+class Generations:
+    """The collections and their generations; they have no owner, all owners of a collection share them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def live(self, collection: str, channel: Channel = "visual") -> Generation | None:
+        """The generation that the collection's alias points at; None if nothing was ever indexed."""
+        with self._database.transaction(None) as connection:
+            row = connection.execute(
+                f"{_SELECT} WHERE c.name = %s AND g.channel = %s AND g.state = 'live'", [collection, channel]
+            ).fetchone()
+        return Generation(*row) if row else None
+
+    def create(self, collection: str, channel: Channel, *, model: str, fingerprint: str, dim: int) -> Generation:
+        """The generation of that fingerprint, made if there is none: live if no other is, or else building.
+
+        Raises:
+            UsageError: more dimensions than the index takes, or a name that is empty or cannot be stored.
+        """
+        if not 0 < dim <= MOST_DIMENSIONS:
+            raise UsageError(
+                f"{model} has {dim} dimensions, and the index of half-precision vectors takes at most "
+                f"{MOST_DIMENSIONS}: choose a narrower encoder"
+            )
+        if not collection.strip() or clean(collection) != collection:
+            raise UsageError(f"{collection!r} is no name for a collection")
+        with self._database.transaction(None) as connection:
+            # Two processes may index a new collection at once: the second waits here, and finds what the first made.
+            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 1))", [collection])
+            connection.execute(
+                "INSERT INTO seemory.collection (name) VALUES (%s) ON CONFLICT (name) DO NOTHING", [collection]
+            )
+            existing = connection.execute(
+                f"{_SELECT} WHERE c.name = %s AND g.channel = %s AND g.fingerprint = %s "
+                f"AND g.state IN ('live', 'ready', 'building') ORDER BY g.state = 'live' DESC, g.id DESC LIMIT 1",
+                [collection, channel, fingerprint],
+            ).fetchone()
+            if existing:
+                return Generation(*existing)
+            return _create(connection, collection, channel, model, fingerprint, dim)
+
+    def collections(self) -> list[str]:
+        """The names of all collections, in order."""
+        with self._database.transaction(None) as connection:
+            return [name for (name,) in connection.execute("SELECT name FROM seemory.collection ORDER BY name")]
+
+
+def _create(
+    connection: psycopg.Connection[Any], collection: str, channel: Channel, model: str, fingerprint: str, dim: int
+) -> Generation:
+    # The table is named after its generation's number, so the number comes first.
+    row = connection.execute(
+        """
+        WITH number AS (SELECT nextval(pg_get_serial_sequence('seemory.generation', 'id')) AS id),
+             made AS (
+                 INSERT INTO seemory.generation
+                     (id, collection_id, channel, table_name, model, fingerprint, dim, state)
+                 OVERRIDING SYSTEM VALUE
+                 SELECT number.id, c.id, %(channel)s, %(channel)s || '_memory_v' || number.id, %(model)s,
+                        %(fingerprint)s, %(dim)s,
+                        CASE WHEN EXISTS (SELECT FROM seemory.generation g WHERE g.collection_id = c.id
+                                          AND g.channel = %(channel)s AND g.state = 'live')
+                             THEN 'building' ELSE 'live' END
+                 FROM number, seemory.collection c WHERE c.name = %(collection)s
+                 RETURNING id, table_name, state)
+        SELECT id, table_name, state FROM made""",
+        {"collection": collection, "channel": channel, "model": model, "fingerprint": fingerprint, "dim": dim},
+    ).fetchone()
+    if row is None:
+        raise StoreError(f"collection {collection!r} vanished while its generation was made")
+    number, name, state = row
+    connection.execute(
+        sql.SQL(_MAKE_TABLE).format(
+            table=sql.Identifier("seemory", name), index=sql.Identifier(f"{name}_hnsw"), dim=sql.Literal(dim)
+        )
+    )
+    return Generation(number, collection, channel, name, model, fingerprint, dim, state)

@@ -1,0 +1,235 @@
+# ruff: noqa: S608 - statements are put together from this package's own constants; values are always parameters
+"""Assets and items of one owner: what is known of files, and what can be found."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from seemory.errors import ItemNotFound
+from seemory.store import naming
+from seemory.store.connect import Database
+from seemory.store.filters import conditions
+from seemory.store.rows import ITEM_COLUMNS, KNOWN_STATE, item_of, known_columns, known_of
+from seemory.store.statistics import collection_statistics
+from seemory.store.texts import escape, unescape
+from seemory.store.writing import write
+from seemory.types import FileOutcome, Filter, Generation, Item, KnownFile
+
+_ITEMS = f"""
+SELECT {ITEM_COLUMNS}
+FROM seemory.item i
+JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i.asset_id
+JOIN seemory.collection c ON c.id = i.collection_id
+WHERE i.owner_id = %s AND """
+
+
+class Items:
+    """The assets and items of one owner, in any collection."""
+
+    def __init__(self, database: Database, owner: str) -> None:
+        self._database = database
+        self.owner = owner
+
+    def _transaction(self) -> AbstractContextManager[psycopg.Connection[Any]]:
+        return self._database.transaction(self.owner)
+
+    # -- files ---------------------------------------------------------------------------------------------------
+
+    def known(self, collection: str, generation: Generation, uris: Sequence[str]) -> dict[str, KnownFile]:
+        """Those of the files that the collection has met before, by their uri, in one query."""
+        statement = SQL(
+            f"SELECT {known_columns()} FROM unnest(%s::text[]) AS wanted (uri) "
+            "JOIN seemory.asset a ON a.owner_id = %s AND a.uri_key = md5(wanted.uri)::uuid "
+            "AND a.collection_id = (SELECT id FROM seemory.collection WHERE name = %s) "
+            f"{KNOWN_STATE}"
+        ).format(table=Identifier("seemory", generation.table))
+        with self._transaction() as connection:
+            rows = connection.execute(statement, [[escape(uri) for uri in uris], self.owner, collection])
+            return {file.uri: file for file in map(known_of, rows)}
+
+    def by_hash(self, collection: str, generation: Generation, hashes: Sequence[bytes]) -> dict[bytes, list[KnownFile]]:
+        """The collection's files with those bytes, by sha256; oldest first."""
+        statement = SQL(
+            f"SELECT {known_columns()} FROM seemory.asset a {KNOWN_STATE} "
+            "WHERE a.owner_id = %s AND a.sha256 = ANY (%s::bytea[]) "
+            "AND a.collection_id = (SELECT id FROM seemory.collection WHERE name = %s) ORDER BY a.created_at, a.id"
+        ).format(table=Identifier("seemory", generation.table))
+        found: dict[bytes, list[KnownFile]] = {}
+        with self._transaction() as connection:
+            for file in map(known_of, connection.execute(statement, [self.owner, list(hashes), collection])):
+                found.setdefault(file.sha256 or b"", []).append(file)
+        return found
+
+    def write(self, collection: str, generation: Generation, outcomes: Sequence[FileOutcome]) -> int:
+        """How many files were written, all or none; writing the same again changes nothing but the times.
+
+        A file with an error loses its items and keeps the error. The last of several outcomes of one file counts.
+
+        Raises:
+            UsageError: a vector has another width than the generation.
+        """
+        naming.require_same_collection(collection, generation)
+        with self._transaction() as connection:
+            return write(connection, self.owner, generation, [(outcome, None) for outcome in outcomes])
+
+    def copy_vectors(self, collection: str, generation: Generation, pairs: Sequence[tuple[FileOutcome, UUID]]) -> int:
+        """How many files were written with the vector, facts and thumbnail of an asset that has the same bytes."""
+        naming.require_same_collection(collection, generation)
+        with self._transaction() as connection:
+            return write(connection, self.owner, generation, pairs)
+
+    def move(self, asset_id: UUID, outcome_uri: str, bytes: int, mtime_ns: int) -> None:
+        """Give a file its new name; what was known under that name before is replaced."""
+        uri = escape(outcome_uri)
+        with self._transaction() as connection:
+            connection.execute(
+                """
+                DELETE FROM seemory.asset old USING seemory.asset this
+                WHERE this.owner_id = %(owner)s AND this.id = %(id)s
+                  AND old.owner_id = %(owner)s AND old.collection_id = this.collection_id
+                  AND old.uri_key = md5(%(uri)s)::uuid AND old.id <> this.id""",
+                {"owner": self.owner, "id": asset_id, "uri": uri},
+            )
+            connection.execute(
+                "UPDATE seemory.asset SET uri = %s, bytes = %s, mtime_ns = %s, missing_at = NULL, updated_at = now() "
+                "WHERE owner_id = %s AND id = %s",
+                [uri, bytes, mtime_ns, self.owner, asset_id],
+            )
+
+    def touch(self, asset_ids: Sequence[UUID], sizes_and_times: Sequence[tuple[int, int]]) -> int:
+        """How many files were given their new (bytes, mtime_ns); their content is the same."""
+        with self._transaction() as connection:
+            return connection.execute(
+                """
+                UPDATE seemory.asset a
+                SET bytes = now_is.bytes, mtime_ns = now_is.mtime_ns, missing_at = NULL, updated_at = now()
+                FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[]) AS now_is (id, bytes, mtime_ns)
+                WHERE a.owner_id = %s AND a.id = now_is.id""",
+                [
+                    list(asset_ids),
+                    [size for size, _ in sizes_and_times],
+                    [mtime_ns for _, mtime_ns in sizes_and_times],
+                    self.owner,
+                ],
+            ).rowcount
+
+    def mark_missing(self, collection: str, asset_ids: Sequence[UUID]) -> int:
+        """How many files were there and are now marked as gone; searches leave them out, nothing is forgotten."""
+        return self._set_missing(collection, asset_ids, SQL("now()"), SQL("missing_at IS NULL"))
+
+    def unmark_missing(self, collection: str, asset_ids: Sequence[UUID]) -> int:
+        """How many files were marked as gone and are back."""
+        return self._set_missing(collection, asset_ids, SQL("NULL"), SQL("missing_at IS NOT NULL"))
+
+    def _set_missing(self, collection: str, asset_ids: Sequence[UUID], value: SQL, which: SQL) -> int:
+        statement = SQL(
+            "UPDATE seemory.asset SET missing_at = {}, updated_at = now() WHERE owner_id = %s AND id = ANY (%s) "
+            "AND collection_id = (SELECT id FROM seemory.collection WHERE name = %s) AND {}"
+        ).format(value, which)
+        with self._transaction() as connection:
+            return connection.execute(statement, [self.owner, list(asset_ids), collection]).rowcount
+
+    def under(self, collection: str, roots: Sequence[str]) -> Iterator[tuple[UUID, str]]:
+        """(asset id, uri) of every file at or below the roots, in pages, so that a caller may write meanwhile."""
+        ends = tuple({"/", os.sep})
+        names = [escape(root) for root in roots]
+        folders = [root if root.endswith(ends) else root + end for root in names for end in ends]
+        after = UUID(int=0)
+        while True:
+            with self._transaction() as connection:
+                page = connection.execute(
+                    """
+                    SELECT id, uri FROM seemory.asset
+                    WHERE owner_id = %s AND id > %s
+                      AND collection_id = (SELECT id FROM seemory.collection WHERE name = %s)
+                      AND (uri = ANY (%s)
+                           OR EXISTS (SELECT FROM unnest(%s::text[]) folder WHERE starts_with(uri, folder)))
+                    ORDER BY id LIMIT 5000""",
+                    [self.owner, after, collection, names, folders],
+                ).fetchall()
+            if not page:
+                return
+            yield from ((asset_id, unescape(uri)) for asset_id, uri in page)
+            after = page[-1][0]
+
+    # -- items ---------------------------------------------------------------------------------------------------
+
+    def get(self, item_id: UUID) -> Item:
+        """One item.
+
+        Raises:
+            ItemNotFound: this owner has none with that id.
+        """
+        with self._transaction() as connection:
+            row = connection.execute(_ITEMS + "i.id = %s", [self.owner, item_id]).fetchone()
+        if row is None:
+            raise ItemNotFound(f"there is no item {item_id}")
+        return item_of(row)
+
+    def resolve(self, text: str, collection: str) -> UUID:
+        """The item that a person means by a full id, a unique beginning of one (6 digits or more), or a file's path.
+
+        Raises:
+            ItemNotFound: nothing of this owner is called that, or several are; the message names them.
+        """
+        with self._transaction() as connection:
+            return naming.resolve(connection, self.owner, text, collection)
+
+    def thumbnail(self, item_id: UUID) -> bytes | None:
+        """The small picture of an item as JPEG bytes; None if there is none, or no such item."""
+        with self._transaction() as connection:
+            row = connection.execute(
+                "SELECT thumbnail FROM seemory.item WHERE owner_id = %s AND id = %s", [self.owner, item_id]
+            ).fetchone()
+        return row[0] if row else None
+
+    def delete(self, item_ids: Sequence[UUID]) -> int:
+        """How many items were forgotten, with their vectors; a file whose last item goes is forgotten as well."""
+        with self._transaction() as connection:
+            gone = connection.execute(
+                "DELETE FROM seemory.item WHERE owner_id = %s AND id = ANY (%s) RETURNING asset_id",
+                [self.owner, list(item_ids)],
+            ).fetchall()
+            connection.execute(
+                """
+                DELETE FROM seemory.asset a WHERE a.owner_id = %s AND a.id = ANY (%s)
+                AND NOT EXISTS (SELECT FROM seemory.item i WHERE i.owner_id = a.owner_id AND i.asset_id = a.id)""",
+                [self.owner, [asset_id for (asset_id,) in gone]],
+            )
+        return len(gone)
+
+    def listing(
+        self, collection: str, *, limit: int = 100, offset: int = 0, filters: Sequence[Filter] = ()
+    ) -> list[Item]:
+        """A page of the collection's items that meet all filters, in the order in which they came."""
+        clause, values = conditions(filters)
+        statement = SQL(_ITEMS + "c.name = %s AND ") + clause + SQL(" ORDER BY i.created_at, i.id LIMIT %s OFFSET %s")
+        with self._transaction() as connection:
+            rows = connection.execute(statement, [self.owner, collection, *values, limit, offset])
+            return [item_of(row) for row in rows]
+
+    def stats(self, collection: str) -> dict[str, Any]:
+        """Counts and sizes: assets, items, by_kind, embedded, failed_vectors, errors, missing, table_bytes,
+        index_bytes."""
+        with self._transaction() as connection:
+            return collection_statistics(connection, self.owner, collection)
+
+    def errors(self, collection: str, limit: int = 100) -> list[tuple[str, str, int]]:
+        """(uri, reason, attempts) of files that could not be used, latest first."""
+        with self._transaction() as connection:
+            rows = connection.execute(
+                """
+                SELECT uri, error, attempts FROM seemory.asset
+                WHERE owner_id = %s AND error IS NOT NULL
+                  AND collection_id = (SELECT id FROM seemory.collection WHERE name = %s)
+                ORDER BY updated_at DESC, uri LIMIT %s""",
+                [self.owner, collection, limit],
+            )
+            return [(unescape(uri), error, attempts) for uri, error, attempts in rows]

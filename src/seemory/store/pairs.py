@@ -1,0 +1,74 @@
+# ruff: noqa: S608 - statements are put together from this package's own constants; values are always parameters
+"""Pairs of items that look alike."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from seemory.types import Generation
+
+ALL_PAIRS = 20_000
+"""Up to so many vectors every pair is compared: 200 million pairs of 512 dimensions are a matter of seconds."""
+
+_NEIGHBOURS = 20
+_BLOCK = 2048
+
+_PRESENT = """
+FROM {table} v
+JOIN seemory.item i ON i.owner_id = v.owner_id AND i.id = v.item_id
+JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i.asset_id
+WHERE v.owner_id = %(owner)s AND v.embedding IS NOT NULL AND a.missing_at IS NULL"""
+
+_BY_INDEX = (
+    "SELECT DISTINCT least(v.item_id, n.item_id) AS a, greatest(v.item_id, n.item_id) AS b, 1 - n.distance AS cosine "
+    "FROM (SELECT v.item_id, v.embedding" + _PRESENT + ") v CROSS JOIN LATERAL ("
+    "SELECT n.item_id, n.embedding <=> v.embedding AS distance FROM {table} n "
+    "JOIN seemory.item i ON i.owner_id = n.owner_id AND i.id = n.item_id "
+    "JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i.asset_id "
+    "WHERE n.owner_id = %(owner)s AND n.embedding IS NOT NULL AND a.missing_at IS NULL "
+    "ORDER BY n.embedding <=> v.embedding LIMIT %(neighbours)s) n "
+    "WHERE n.item_id <> v.item_id AND n.distance <= 1 - %(threshold)s::float8 "
+    "ORDER BY cosine DESC, a, b LIMIT %(limit)s"
+)
+
+
+def near_pairs(
+    connection: psycopg.Connection[Any], owner: str, generation: Generation, threshold: float, limit: int
+) -> list[tuple[UUID, UUID, float]]:
+    """Pairs (a, b, cosine) with a < b and cosine >= threshold, highest first, at most `limit`."""
+    table = Identifier("seemory", generation.table)
+    names: dict[str, Any] = {"owner": owner}
+    with connection.cursor(binary=True) as cursor:
+        statement = SQL("SELECT v.item_id, v.embedding" + _PRESENT + " ORDER BY v.item_id LIMIT %(most)s")
+        rows = cursor.execute(statement.format(table=table), names | {"most": ALL_PAIRS + 1}).fetchall()
+    if len(rows) <= ALL_PAIRS:
+        return _all_pairs(rows, threshold, limit)
+    connection.execute(
+        "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', '64', true), "
+        "set_config('enable_sort', 'on', true), set_config('enable_seqscan', 'off', true)"
+    )
+    names |= {"neighbours": _NEIGHBOURS + 1, "threshold": threshold, "limit": limit}
+    return connection.execute(SQL(_BY_INDEX).format(table=table), names).fetchall()
+
+
+def _all_pairs(rows: list[tuple[UUID, Any]], threshold: float, limit: int) -> list[tuple[UUID, UUID, float]]:
+    if len(rows) < 2:
+        return []
+    ids = [item_id for item_id, _ in rows]
+    vectors = np.stack([vector for _, vector in rows])  # (n, d)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)  # halves are only nearly of norm 1
+    pairs: list[tuple[UUID, UUID, float]] = []
+    for start in range(0, len(ids), _BLOCK):
+        cosines = vectors[start : start + _BLOCK] @ vectors[start:].T  # (block, n - start)
+        first, second = np.nonzero(np.triu(cosines, k=1) >= threshold if threshold > 0 else np.triu(cosines, k=1) != 0)
+        found = [
+            (ids[start + a], ids[start + b], min(1.0, float(cosines[a, b])))
+            for a, b in zip(first.tolist(), second.tolist(), strict=True)
+        ]
+        pairs = sorted(pairs + found, key=lambda pair: (-pair[2], pair[0], pair[1]))[:limit]
+    return pairs

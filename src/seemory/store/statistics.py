@@ -1,0 +1,62 @@
+"""Counts and sizes of one owner's share of a collection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+_ASSETS = """
+SELECT count(*), count(*) FILTER (WHERE missing_at IS NOT NULL), count(*) FILTER (WHERE error IS NOT NULL)
+FROM seemory.asset a JOIN seemory.collection c ON c.id = a.collection_id
+WHERE a.owner_id = %s AND c.name = %s"""
+
+_KINDS = """
+SELECT i.kind, count(*) FROM seemory.item i JOIN seemory.collection c ON c.id = i.collection_id
+WHERE i.owner_id = %s AND c.name = %s GROUP BY i.kind ORDER BY i.kind"""
+
+_REASONS = """
+SELECT left(a.error, 200) AS reason, count(*) FROM seemory.asset a JOIN seemory.collection c ON c.id = a.collection_id
+WHERE a.owner_id = %s AND c.name = %s AND a.error IS NOT NULL
+GROUP BY reason ORDER BY count(*) DESC, reason LIMIT 100"""
+
+_VECTORS = """
+SELECT count(*) FILTER (WHERE v.embedding IS NOT NULL),
+       count(*) FILTER (WHERE v.embedding IS NULL AND v.metadata ->> 'error' IS NOT NULL)
+FROM {table} v WHERE v.owner_id = %s"""
+
+_SIZE = """
+SELECT coalesce(sum(pg_table_size(t)), 0)::bigint, coalesce(sum(pg_indexes_size(t)), 0)::bigint
+FROM unnest(%s::text[]) AS name, to_regclass(name) AS t"""
+
+
+def collection_statistics(connection: psycopg.Connection[Any], owner: str, collection: str) -> dict[str, Any]:
+    """The owner's counts (assets, items, by_kind, embedded, failed_vectors, errors by reason, failed, missing), and
+    table_bytes and index_bytes, which all owners share."""
+    assets, missing, failed = connection.execute(_ASSETS, [owner, collection]).fetchone() or (0, 0, 0)
+    by_kind = dict(connection.execute(_KINDS, [owner, collection]).fetchall())
+    generations = connection.execute(
+        "SELECT g.table_name, g.state FROM seemory.generation g JOIN seemory.collection c ON c.id = g.collection_id "
+        "WHERE c.name = %s AND g.channel = 'visual'",
+        [collection],
+    ).fetchall()
+    embedded = failed_vectors = 0
+    for name, state in generations:
+        if state == "live":
+            statement = SQL(_VECTORS).format(table=Identifier("seemory", name))
+            embedded, failed_vectors = connection.execute(statement, [owner]).fetchone() or (0, 0)
+    tables = ["seemory.asset", "seemory.item", *(f"seemory.{name}" for name, _ in generations)]
+    table_bytes, index_bytes = connection.execute(_SIZE, [tables]).fetchone() or (0, 0)
+    return {
+        "assets": assets,
+        "items": sum(by_kind.values()),
+        "by_kind": by_kind,
+        "embedded": embedded,
+        "failed_vectors": failed_vectors,
+        "failed": failed,
+        "errors": dict(connection.execute(_REASONS, [owner, collection]).fetchall()),
+        "missing": missing,
+        "table_bytes": table_bytes,
+        "index_bytes": index_bytes,
+    }

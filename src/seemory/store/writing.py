@@ -1,0 +1,218 @@
+# ruff: noqa: S608 - statements are put together from this package's own constants; values are always parameters
+"""A batch of file outcomes → rows: one binary COPY into a staging table, then one statement a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import numpy as np
+import psycopg
+from psycopg.sql import SQL, Identifier
+from psycopg.types.json import Jsonb
+
+from seemory.errors import UsageError
+from seemory.store.halfvec import Halfvec
+from seemory.store.texts import clean, clean_json, escape
+from seemory.types import FileOutcome, Generation, PictureFacts
+
+# Made once for each connection, emptied by each commit.
+_STAGING = """
+CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
+    uri text, uri_key uuid GENERATED ALWAYS AS (md5(uri)::uuid) STORED,
+    new_asset uuid, new_item uuid, source uuid,
+    kind text, sha256 bytea, bytes bigint, mtime_ns bigint,
+    width integer, height integer, format text, camera text, taken_at timestamptz, metadata jsonb,
+    thumbnail bytea, error text, embedding halfvec, record jsonb, changed boolean
+) ON COMMIT DELETE ROWS"""
+
+_COLUMNS: dict[str, str] = {
+    "uri": "text",
+    "new_asset": "uuid",
+    "new_item": "uuid",
+    "source": "uuid",
+    "kind": "text",
+    "sha256": "bytea",
+    "bytes": "int8",
+    "mtime_ns": "int8",
+    "width": "int4",
+    "height": "int4",
+    "format": "text",
+    "camera": "text",
+    "taken_at": "timestamptz",
+    "metadata": "jsonb",
+    "thumbnail": "bytea",
+    "error": "text",
+    "embedding": "halfvec",
+    "record": "jsonb",
+}
+
+_COPY = f"COPY pg_temp.incoming ({', '.join(_COLUMNS)}) FROM STDIN (FORMAT BINARY)"
+
+# What the same bytes gave before. A picture without a vector there is no help and is left out.
+_FILL = """
+UPDATE pg_temp.incoming n
+SET width = coalesce(n.width, a.width), height = coalesce(n.height, a.height), format = coalesce(n.format, a.format),
+    camera = coalesce(n.camera, a.camera), taken_at = coalesce(n.taken_at, a.taken_at),
+    metadata = a.metadata || n.metadata, thumbnail = coalesce(n.thumbnail, i.thumbnail), kind = i.kind,
+    embedding = v.embedding,
+    record = v.metadata || jsonb_build_object('frame_path', regexp_replace(n.uri, '^.*/', ''))
+FROM seemory.asset a
+JOIN seemory.item i ON i.owner_id = a.owner_id AND i.asset_id = a.id AND i.ordinal = 0
+JOIN {table} v ON v.owner_id = i.owner_id AND v.item_id = i.id
+WHERE a.owner_id = %(owner)s AND a.id = n.source AND v.embedding IS NOT NULL;
+"""
+_DROP_UNFILLED = "DELETE FROM pg_temp.incoming WHERE embedding IS NULL"
+
+_MARK_CHANGED = """
+UPDATE pg_temp.incoming n SET changed = true
+FROM seemory.asset a
+WHERE a.owner_id = %(owner)s AND a.collection_id = %(collection)s AND a.uri_key = n.uri_key
+  AND a.sha256 IS DISTINCT FROM n.sha256"""
+
+# In the order of the keys, so that two writers of the same files wait for one another and never in a ring.
+_ASSETS = """
+INSERT INTO seemory.asset AS a
+    (owner_id, id, collection_id, kind, uri, sha256, bytes, mtime_ns, width, height, format, camera, taken_at,
+     metadata, error, attempts)
+SELECT %(owner)s, new_asset, %(collection)s, kind, uri, sha256, bytes, mtime_ns, width, height, format, camera,
+       taken_at, metadata, error, CASE WHEN error IS NULL THEN 0 ELSE 1 END
+FROM pg_temp.incoming ORDER BY uri_key
+ON CONFLICT (owner_id, collection_id, uri_key) DO UPDATE SET
+    kind = excluded.kind, sha256 = excluded.sha256, bytes = excluded.bytes, mtime_ns = excluded.mtime_ns,
+    width = excluded.width, height = excluded.height, format = excluded.format, camera = excluded.camera,
+    taken_at = excluded.taken_at, metadata = excluded.metadata, error = excluded.error,
+    attempts = CASE WHEN excluded.error IS NULL THEN 0 ELSE a.attempts + 1 END,
+    missing_at = NULL, updated_at = now()"""
+
+_DROP_ITEMS_OF_FAILED = """
+DELETE FROM seemory.item i
+USING pg_temp.incoming n
+JOIN seemory.asset a ON a.owner_id = %(owner)s AND a.collection_id = %(collection)s AND a.uri_key = n.uri_key
+WHERE n.error IS NOT NULL AND i.owner_id = %(owner)s AND i.asset_id = a.id"""
+
+_ITEMS = """
+INSERT INTO seemory.item AS i (owner_id, id, asset_id, collection_id, kind, ordinal, thumbnail)
+SELECT %(owner)s, n.new_item, a.id, %(collection)s, n.kind, 0, n.thumbnail
+FROM pg_temp.incoming n
+JOIN seemory.asset a ON a.owner_id = %(owner)s AND a.collection_id = %(collection)s AND a.uri_key = n.uri_key
+WHERE n.error IS NULL ORDER BY a.id
+ON CONFLICT (owner_id, asset_id, ordinal) DO UPDATE SET
+    kind = excluded.kind, thumbnail = excluded.thumbnail, updated_at = now()"""
+
+_OF_ITEM = """
+FROM pg_temp.incoming n
+JOIN seemory.asset a ON a.owner_id = %(owner)s AND a.collection_id = %(collection)s AND a.uri_key = n.uri_key
+JOIN seemory.item i ON i.owner_id = %(owner)s AND i.asset_id = a.id AND i.ordinal = 0
+WHERE n.error IS NULL"""
+
+_VECTORS = (
+    "INSERT INTO {table} (owner_id, item_id, embedding, metadata) "
+    "SELECT %(owner)s, i.id, n.embedding, n.record"
+    + _OF_ITEM
+    + " ORDER BY i.id ON CONFLICT (owner_id, item_id) DO UPDATE SET "
+    "embedding = excluded.embedding, metadata = excluded.metadata"
+)
+
+_DROP_STALE = "DELETE FROM {table} v USING (SELECT i.id" + _OF_ITEM + " AND n.changed) stale WHERE v.item_id = stale.id"
+
+
+def write(
+    connection: psycopg.Connection[Any],
+    owner: str,
+    generation: Generation,
+    outcomes: Sequence[tuple[FileOutcome, UUID | None]],
+) -> int:
+    """How many files were written; each outcome may name an asset of the same bytes to take what it lacks from."""
+    rows = {outcome.uri: _row(outcome, source, generation) for outcome, source in outcomes}  # the last one wins
+    if not rows:
+        return 0
+    collection, other_tables = _place(connection, generation)
+    table = Identifier("seemory", generation.table)
+    names = {"owner": owner, "collection": collection}
+    connection.execute(_STAGING)
+    connection.execute("DELETE FROM pg_temp.incoming")  # several batches may share a transaction
+    with connection.cursor().copy(_COPY) as copy:
+        copy.set_types(list(_COLUMNS.values()))
+        for row in rows.values():
+            copy.write_row(row)
+    if any(source is not None for _, source in outcomes):
+        connection.execute(SQL(_FILL).format(table=table), names)
+        connection.execute(_DROP_UNFILLED)
+    if other_tables:
+        connection.execute(_MARK_CHANGED, names)
+    written = connection.execute(_ASSETS, names).rowcount
+    connection.execute(_DROP_ITEMS_OF_FAILED, names)
+    connection.execute(_ITEMS, names)
+    connection.execute(SQL(_VECTORS).format(table=table), names)
+    for other in other_tables:  # a changed picture's vectors of other generations show what it no longer is
+        stale = SQL(_DROP_STALE + " AND v.owner_id = %(owner)s")
+        connection.execute(stale.format(table=Identifier("seemory", other)), names)
+    return written
+
+
+def _place(connection: psycopg.Connection[Any], generation: Generation) -> tuple[int, list[str]]:
+    """The collection's number, and the tables of its other generations."""
+    row = connection.execute(
+        """
+        SELECT this.collection_id,
+               array(SELECT g.table_name FROM seemory.generation g
+                     WHERE g.collection_id = this.collection_id AND g.id <> this.id)
+        FROM seemory.generation this WHERE this.id = %s""",
+        [generation.id],
+    ).fetchone()
+    if row is None:
+        raise UsageError(f"generation {generation.table} of collection {generation.collection!r} no longer exists")
+    return row[0], row[1]
+
+
+def _row(outcome: FileOutcome, source: UUID | None, generation: Generation) -> tuple[Any, ...]:
+    facts = outcome.facts
+    record = outcome.record.as_json() if outcome.record else {}
+    vector = outcome.vector
+    if vector is not None:
+        if vector.shape != (generation.dim,):
+            raise UsageError(
+                f"{generation.table} takes vectors of {generation.dim} dimensions, and {outcome.uri!r} came with "
+                f"shape {vector.shape}: it was made by another encoder"
+            )
+        half = vector.astype(np.float16)
+        if not np.isfinite(half).all() or not half.any():  # neither has a direction; an index would lose it unseen
+            record |= {"error": "ValueError: the vector has no direction (it is zero or not finite)"}
+            vector = None
+    return (
+        escape(outcome.uri),
+        uuid4(),
+        uuid4(),
+        source,
+        outcome.kind,
+        outcome.sha256,
+        outcome.bytes,
+        outcome.mtime_ns,
+        *_facts(facts),
+        outcome.thumbnail,
+        None if outcome.error is None else clean(outcome.error),
+        None if vector is None else Halfvec(vector),
+        Jsonb(clean_json(record)),
+    )
+
+
+def _facts(facts: PictureFacts | None) -> tuple[Any, ...]:
+    if facts is None:
+        return None, None, None, None, None, Jsonb({})
+    camera = None if facts.camera is None else clean(facts.camera)
+    return (
+        facts.width,
+        facts.height,
+        clean(facts.format),
+        camera,
+        _moment(facts.taken_at),
+        Jsonb(clean_json(facts.metadata)),
+    )
+
+
+def _moment(taken: datetime | None) -> datetime | None:
+    """A camera's clock has no time zone: its hours are kept as UTC, so that they come back as they were."""
+    return taken.replace(tzinfo=UTC) if taken is not None and taken.tzinfo is None else taken
