@@ -7,6 +7,8 @@ neighbour and so may lie one pixel away; the published ONNX folders are used wit
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -35,14 +37,30 @@ def apply(rule: Preprocess, image: Image.Image) -> Pixels:
     new_width, new_height = (new_short, new_long) if width <= height else (new_long, new_short)
     left, top = (new_width - size) // 2, (new_height - size) // 2
     if max(new_width, new_height) > _STRIP * size:
-        # Resizes only what the crop keeps. Pillow holds the box in single precision, so a pixel may differ by one of
-        # 255 from the long way; that is why ordinary pictures take the long way.
-        scale_x, scale_y = width / new_width, height / new_height
-        box = (left * scale_x, top * scale_y, (left + size) * scale_x, (top + size) * scale_y)
-        return np.asarray(image.resize((size, size), resampling, box=box))
+        return _middle(image, (new_width, new_height), size, resampling)
     if short != size or (new_width, new_height) != image.size:
         image = image.resize((new_width, new_height), resampling)
     return np.asarray(image.crop((left, top, left + size, top + size)))
+
+
+def _middle(image: Image.Image, scaled: tuple[int, int], size: int, resampling: Image.Resampling) -> Pixels:
+    """The crop of the resized picture, without the rest of it; a value in a thousand may differ by one of 255.
+
+    Only the source pixels that reach the crop are kept first: Pillow holds `box` in single precision, which far from
+    the origin moved pixels by 13 of 255.
+    """
+    keep: list[tuple[int, int, float, float]] = []
+    for side, new in zip(image.size, scaled, strict=True):
+        scale = side / new
+        first = ((new - size) // 2) * scale
+        last = first + size * scale
+        # Lanczos, the widest filter, reaches three pixels of the coarser of the two grids.
+        margin = math.ceil(3 * max(1.0, scale)) + 1
+        start, stop = max(0, math.floor(first) - margin), min(side, math.ceil(last) + margin)
+        keep.append((start, stop, first - start, last - start))
+    (left, right, x0, x1), (top, bottom, y0, y1) = keep
+    strip = image.crop((left, top, right, bottom))
+    return np.asarray(strip.resize((size, size), resampling, box=(x0, y0, x1, y1)))
 
 
 def normalise(pixels: Pixels, rule: Preprocess) -> NDArray[np.float32]:
