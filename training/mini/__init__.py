@@ -1,0 +1,1 @@
+"""How the bundled encoder seemory-mini is made; see README.md here."""

@@ -94,10 +94,12 @@ class Split:
 
 
 def split(data: Path, captioned: list[Path] | None = None) -> Split:
-    """Every fourth Flickr8k picture by name is reserved, every eighth (from the third) is for choosing, the rest trains."""
+    """Every fourth Flickr8k picture by name is reserved, every eighth from the third is dev, the rest trains."""
     flickr = read_captioned(data / "flickr8k_600", "flickr8k")
     train = [picture for index, picture in enumerate(flickr) if index % 4 != 0 and index % 8 != 2]
-    train += read_json(data / "coco_mini", "coco") + imagenet(data) + read_json(data / "ucm_700", "ucm") + list(pool(data))
+    train += (
+        read_json(data / "coco_mini", "coco") + imagenet(data) + read_json(data / "ucm_700", "ucm") + list(pool(data))
+    )
     for folder in captioned or []:
         train += read_captioned(folder, "captioned")
     return Split(train, flickr[2::8], flickr[::4])

@@ -117,7 +117,7 @@ def open_arrays(work: Path, count: int | None = None) -> dict[str, np.ndarray]:
     return arrays
 
 
-def fill(data: Path, work: Path, jobs: list[tuple[int, int, int, Picture]], total: int, pictures: int) -> None:
+def fill(data: Path, work: Path, jobs: list[tuple[int, int, int, Picture]], total: int) -> None:
     """Write the crops of the given pictures; each job is (picture number, first row, rows, picture)."""
     arrays = open_arrays(work, total)
     done = np.load(work / "done.npy", mmap_mode="r+")
@@ -154,7 +154,7 @@ def run(data: Path, work: Path, parts: Split, workers: int = 2) -> None:
     jobs = [(i, int(starts[i]), counts[i], picture) for i, picture in enumerate(pictures)]
     spawn = multiprocessing.get_context("spawn")
     running = [
-        spawn.Process(target=fill, args=(data, work, jobs[worker::workers], int(starts[-1]), len(pictures)))
+        spawn.Process(target=fill, args=(data, work, jobs[worker::workers], int(starts[-1])))
         for worker in range(workers)
     ]
     for process in running:

@@ -1,0 +1,81 @@
+"""`python -m training.mini STAGE`: the stages that make seemory-mini, each of which can be run again by itself."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from . import sources
+
+ROOT = Path(__file__).parents[2]
+STAGES = ("targets", "vectors", "near", "train", "text", "export", "calibrate", "evaluate", "card")
+"""In the order they need one another."""
+
+
+def main() -> None:
+    """Run the stages named, in the order given."""
+    parser = argparse.ArgumentParser(prog="python -m training.mini", description=__doc__)
+    parser.add_argument("stages", nargs="+", choices=[*STAGES, "all"])
+    parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="the training data")
+    parser.add_argument(
+        "--work", type=Path, default=Path.home() / ".cache" / "seemory-mini", help="crops and checkpoints"
+    )
+    parser.add_argument(
+        "--captioned", type=Path, action="append", default=[], help="more pictures: a folder with captions.csv"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=ROOT / "src/seemory/models/bundled/seemory-mini", help="the export"
+    )
+    parser.add_argument("--card", type=Path, default=ROOT / "docs/models/seemory-mini.md", help="the model card")
+    parser.add_argument("--minutes", type=float, default=75, help="how long the picture tower trains, in all")
+    parser.add_argument("--text-minutes", type=float, default=10, help="how long the text tower trains")
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    parts = sources.split(options.data, options.captioned)
+    for stage in STAGES if "all" in options.stages else options.stages:
+        run(stage, options, parts)
+
+
+def run(stage: str, options: argparse.Namespace, parts: sources.Split) -> None:
+    """One stage; what only that stage needs is imported here, so that `export` asks for no teacher."""
+    data, work, folder = options.data, options.work, options.folder
+    if stage == "targets":
+        from . import targets
+
+        targets.run(data, work, parts, options.threads)
+    elif stage == "vectors":
+        from . import vectors
+
+        vectors.run(data, work, parts, options.threads)
+    elif stage == "near":
+        from . import near
+
+        near.run(data, work, parts)
+    elif stage == "train":
+        from . import train
+
+        train.run(work, options.minutes, options.threads)
+    elif stage == "text":
+        from . import text
+
+        text.run(work, options.text_minutes, options.threads)
+    elif stage == "export":
+        from . import export, targets
+
+        export.run(work, folder, targets.SIDE)
+    elif stage == "calibrate":
+        from . import calibrate
+
+        calibrate.run(parts, folder)
+    elif stage == "evaluate":
+        from . import evaluate
+
+        evaluate.run(data, work, parts, folder)
+    elif stage == "card":
+        from . import card
+
+        card.run(work, folder, options.card)
+
+
+if __name__ == "__main__":
+    main()

