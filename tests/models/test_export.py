@@ -12,6 +12,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
+import transformers
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
@@ -22,8 +24,6 @@ from seemory.models.export import export
 from seemory.models.export_files import clip_tokenizer
 from seemory.telemetry import Progress
 
-torch = pytest.importorskip("torch", reason="needs the export extra")
-transformers = pytest.importorskip("transformers", reason="needs the export extra")
 torch.set_num_threads(1)  # models this small only lose by handing work around
 
 WORDS = ["a cat", "cat", "a photo of a cat on a very long red sofa beside the window, at night, in the rain", "It's 9!"]

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from hub_server import COMMIT, Hub
 from onnx import TensorProto, helper, numpy_helper
 
 from seemory.errors import ModelCorrupt, ModelError, ModelNotFound, ModelUnavailable, UsageError
@@ -25,9 +26,6 @@ from seemory.models.hub import MANIFEST, answers, damaged, is_complete, pull
 from seemory.models.hub_listing import wanted
 from seemory.models.hub_transfer import Patience
 from seemory.telemetry import Progress
-
-sys.path.insert(0, str(Path(__file__).parent))
-from hub_server import COMMIT, Hub
 
 QUICK = Patience(attempts=3, first_pause_s=0.02, connect_s=2.0, silence_s=0.5, listing_s=2.0)
 WEIGHTS = "visual/model.onnx"

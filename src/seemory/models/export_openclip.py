@@ -80,7 +80,7 @@ def read(folder: Path, weights: Path | None = None) -> Checkpoint:
         kind="clip",
         source=str(weights),
         folder=folder,
-        model=_converted(weights, state, model_cfg),
+        model=to_model(weights, state, model_cfg),
         dim=model_cfg["embed_dim"],
         context_length=text["context_length"],
         vocab_size=text["vocab_size"],
@@ -219,7 +219,8 @@ def _filled(cfg: Mapping[str, Any], state: State) -> dict[str, Any]:
     }
 
 
-def _converted(path: Path, state: State, cfg: Mapping[str, Any]) -> Any:
+def to_model(path: Path, state: State, cfg: Mapping[str, Any]) -> Any:
+    """A CLIPModel with these weights. `path` is for messages. Raises `ModelCorrupt` when one is missing or left."""
     from transformers import CLIPConfig, CLIPModel
 
     vision, text = cfg["vision_cfg"], cfg["text_cfg"]
