@@ -1,0 +1,129 @@
+"""What seemory-mini's training must never get wrong: the reserved pictures, and the exported graphs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnx")
+pytest.importorskip("training.mini", reason="the repository's root is not on the path")
+
+import onnxruntime  # noqa: E402
+from onnx import TensorProto  # noqa: E402
+
+from training.mini import aims, export, measure, sources  # noqa: E402
+from training.mini.graph import Graph, rows_int8  # noqa: E402
+from training.mini.net import Block, PictureTower, StepDown  # noqa: E402
+from training.mini.texttower import TextTower  # noqa: E402
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.fixture(scope="module")
+def parts() -> sources.Split:
+    if not (DATA / "flickr8k_600").is_dir():
+        pytest.skip("../shared/data is not here")
+    return sources.split(DATA)
+
+
+def test_reserved_pictures_are_every_fourth_and_apart(parts):
+    names = sorted(path.name for path in (DATA / "flickr8k_600" / "images").iterdir())
+    assert [picture.name for picture in parts.reserved] == names[::4]
+    train = {picture.name for picture in parts.train}
+    dev = {picture.name for picture in parts.dev}
+    reserved = {picture.name for picture in parts.reserved}
+    assert not train & reserved
+    assert not train & dev
+    assert not dev & reserved
+
+
+def test_no_reserved_caption_is_among_the_trained(parts):
+    trained = {sources.normal(caption) for caption in sources.captions(DATA, parts)}
+    reserved = {sources.normal(caption) for picture in parts.reserved for caption in picture.captions}
+    assert len(trained) > 30_000
+    assert not trained & reserved
+
+
+def test_recall_of_a_perfect_and_of_a_shifted_match():
+    pictures = np.eye(20, dtype=np.float32)
+    owner = np.repeat(np.arange(20), 2)
+    found = measure.recall(pictures, pictures[owner], owner)
+    assert found["text_to_image"]["R@1"] == 100
+    assert found["image_to_text"]["R@1"] == 100
+    assert found["chance"]["R@10"] == 50
+    wrong = measure.recall(pictures, -pictures[owner], owner)
+    assert wrong["text_to_image"]["R@10"] == 0
+
+
+def test_int8_rows_are_within_half_a_step():
+    value = np.random.default_rng(0).normal(size=(7, 3, 2, 2)).astype(np.float32)
+    scale, code = rows_int8(value)
+    assert code.dtype == np.int8
+    assert np.all(np.abs(scale * code - value) <= scale / 2 + 1e-7)
+
+
+def test_beliefs_sum_to_one_over_the_top_classes():
+    weights = aims.beliefs(np.random.default_rng(0).normal(size=(4, 1001)).astype(np.float32), top=50)
+    np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
+    assert (weights > 0).sum(1).tolist() == [50] * 4
+
+
+def randomised(net: torch.nn.Module) -> torch.nn.Module:
+    """Running statistics and zero-initialised weights moved, so that a mistake in folding them would show."""
+    for module in net.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    for name, parameter in net.named_parameters():
+        if not parameter.detach().abs().sum():
+            torch.nn.init.normal_(parameter, std=0.05)
+            assert name
+    return net.eval()
+
+
+def test_a_step_down_is_the_strided_convolution_it_is_written_as():
+    torch.manual_seed(0)
+    step = randomised(StepDown(3, 8, 3))
+    x = torch.randn(2, 3, 16, 16)
+    weight, bias = export.folded(step.conv, step.norm)
+    kernel = torch.from_numpy(export.strided(weight))
+    strided = torch.relu(torch.nn.functional.conv2d(x, kernel, torch.from_numpy(bias), stride=2, padding=2))
+    torch.testing.assert_close(step(x), strided, rtol=1e-4, atol=1e-5)
+
+
+def test_the_picture_graph_agrees_with_the_net(tmp_path):
+    torch.manual_seed(0)
+    net = randomised(PictureTower(16))
+    assert any(isinstance(layer, Block) for layer in net.middle)
+    export.PictureWriter("float32").write(net, 64, tmp_path / "model.onnx")
+    x = torch.rand(2, 3, 64, 64) * 2 - 1
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    wanted = torch.nn.functional.normalize(net(x), dim=-1).detach().numpy()
+    np.testing.assert_allclose(session.run(None, {"image": x.numpy()})[0], wanted, atol=2e-5)
+
+
+def test_the_text_graph_agrees_with_the_tower_and_ignores_padding(tmp_path):
+    torch.manual_seed(0)
+    net = randomised(TextTower(50, 16))
+    export.write_text(net, tmp_path / "model.onnx", "float32")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    ids = np.array([[4, 9, 9, 30, 2], [7, 0, 0, 0, 0], [0, 0, 0, 0, 0]], np.int64)
+    found = session.run(None, {"text": ids})[0]
+    wanted = torch.nn.functional.normalize(net(torch.from_numpy(ids)), dim=-1).detach().numpy()
+    np.testing.assert_allclose(found, wanted, atol=2e-5)
+    padded = session.run(None, {"text": np.pad(ids, ((0, 0), (0, 9)))})[0]
+    np.testing.assert_allclose(padded, found, atol=2e-5)
+    empty = session.run(None, {"text": np.zeros((1, 0), np.int64)})[0]
+    np.testing.assert_allclose(empty[0], found[2], atol=2e-5)
+
+
+def test_a_saved_graph_has_one_output_of_norm_one(tmp_path):
+    graph = Graph("unit")
+    graph.save(tmp_path / "unit.onnx", ("x", TensorProto.FLOAT, ["batch", 3]), graph.unit("x"), 3)
+    session = onnxruntime.InferenceSession(tmp_path / "unit.onnx", providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == ["embedding"]
+    found = session.run(None, {"x": np.array([[3, 0, 4], [0, 0, 0]], np.float32)})[0]
+    np.testing.assert_allclose(found, [[0.6, 0, 0.8], [0, 0, 0]], atol=1e-6)
