@@ -58,6 +58,14 @@ def test_canonical_text_is_read_from_the_configuration(tmp_path: Path) -> None:
     assert (rule.canonicalise, rule.lower_case, rule.padding) == (True, True, "context")
 
 
+def test_what_the_export_wrote_down_is_read(tmp_path: Path) -> None:
+    folder = toys.folder(tmp_path)
+    said = {"kind": "siglip", "activation": "gelu", "logit_scale": 117.3, "logit_bias": -12.9}
+    change(folder / "config.json", seemory=said)
+    spec = read_folder(folder).spec
+    assert (spec.family, spec.logit_scale, spec.logit_bias) == ("siglip", 117.3, -12.9)
+
+
 def test_a_sentence_transformers_folder(tmp_path: Path) -> None:
     spec = read_folder(toys.sentence_folder(tmp_path / "s", mode="max_tokens")).spec
     assert (spec.dim, spec.layout, spec.towers) == (4, "sentence-transformers", ("text",))

@@ -59,11 +59,11 @@ def test_other_modes_are_converted() -> None:
     assert preprocess.apply(CLIP, Image.new("L", (30, 40), 7)).tolist()[0][0] == [7, 7, 7]
 
 
-def test_normalising_makes_one_copy() -> None:
+def test_normalising_makes_one_copy_of_floats() -> None:
     pixels = np.zeros((16, 224, 224, 3), dtype=np.uint8)
     tracemalloc.start()
     found = preprocess.normalise(pixels, CLIP)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found.flags.c_contiguous
-    assert peak < found.nbytes * 1.1
+    assert peak < found.nbytes * 1.3

@@ -70,6 +70,10 @@ def test_the_end_token_is_put_back_where_the_file_does_not(tmp_path: Path) -> No
         Tokens(tmp_path / "bare.json", replace(RULE, end_token="<nowhere>"))
 
 
+def test_half_a_character_does_no_harm(path: Path) -> None:
+    assert Tokens(path, RULE).encode(["dog \ud83d cat"]) == [[2, 5, 1, 6, 3]]
+
+
 def test_lower_case(path: Path) -> None:
     assert Tokens(path, RULE).encode(["DOG"]) == [[2, 1, 3]]
     assert Tokens(path, replace(RULE, lower_case=True)).encode(["DOG"]) == [[2, 5, 3]]

@@ -63,6 +63,8 @@ def _read_immich(path: Path, spec: ModelSpec | None) -> ModelFolder:
     model_cfg = config.get("model_cfg", config)
     known = spec or _unknown(path)
     dim = _width(path / "config.json", model_cfg.get("embed_dim"), known)
+    if spec is None:
+        known = _as_exported(known, config.get("seemory", {}))
     preprocess, text, tokenizer = known.preprocess, known.text, None
     if image_model is not None:
         preprocess = _preprocess(path / "visual" / "preprocess_cfg.json", known)
@@ -175,6 +177,17 @@ def _calibrated(spec: ModelSpec, path: Path) -> ModelSpec:
     except (KeyError, TypeError, ValueError) as error:
         raise ModelCorrupt(f"{path}: needs the four figures of each direction ({error}).") from error
     return replace(spec, calibration={**spec.calibration, **statistics}, measured=spec.measured | frozenset(statistics))
+
+
+def _as_exported(spec: ModelSpec, said: Mapping[str, Any]) -> ModelSpec:
+    """The specification with what `seemory models export` wrote down of the checkpoint."""
+    return replace(
+        spec,
+        family=said.get("kind", spec.family),
+        activation=said.get("activation", spec.activation),
+        logit_scale=said.get("logit_scale"),
+        logit_bias=said.get("logit_bias"),
+    )
 
 
 def _unknown(path: Path) -> ModelSpec:

@@ -68,6 +68,8 @@ class Tokens:
         return ids, mask
 
     def _row(self, text: str) -> list[int]:
+        # Half a character, as broken file names and transcripts have it, would stop the tokenizer.
+        text = text.encode("utf-8", "replace").decode("utf-8")
         if self._rule.canonicalise:
             text = canonical(text)
         elif self._rule.lower_case:
