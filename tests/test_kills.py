@@ -66,6 +66,6 @@ def test_twenty_kills_lose_nothing(
     assert last.failed == 0
     assert last.counts["unchanged"] >= len(done), "what was reported as finished was lost"
     stats = memory.stats()
-    assert (stats["assets"], stats["items"], stats["with_vector"]) == (FILES, FILES, FILES)
+    assert (stats["assets"], stats["items"], stats["embedded"]) == (FILES, FILES, FILES)
     assert len({item.uri for item in memory.items()}) == FILES
     assert dict(memory.index(tmp_path).counts) == {"unchanged": FILES}

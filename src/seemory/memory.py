@@ -11,12 +11,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from seemory.errors import CollectionMismatch, UsageError
+from seemory.errors import CollectionMismatch, MediaError, UsageError
 from seemory.settings import Settings, read_settings
 from seemory.telemetry import ProgressListener, ignore
 from seemory.types import Filter, Generation, Hit, Item, Kind
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from seemory.duplicates import Duplicates
     from seemory.indexing import FileResult, Indexer, IndexReport
     from seemory.models.encoder import Encoder
@@ -249,7 +251,7 @@ class Memory:
         if words is not None and words.strip():
             examples.append(searcher.words(words))
         if image is not None:
-            examples.append(self._picture(searcher, Path(image).expanduser()))
+            examples.append(searcher.picture(self._read(image)))
         if like is not None:
             examples.append(searcher.item(self._id(like)))
         examples += [self._term(searcher, term, 1.0) for term in plus]
@@ -272,15 +274,11 @@ class Memory:
         self, image: Paths, labels: Sequence[str], *, templates: Sequence[str] | None = None
     ) -> list[LabelScore]:
         """The labels with their probabilities for one picture file, likeliest first; the picture is not stored."""
-        from seemory.media.image import load_picture
         from seemory.zero_shot import PHOTO_TEMPLATES, ZeroShotClassifier
 
         encoder = self.encoder
         classifier = ZeroShotClassifier(encoder, labels, templates or PHOTO_TEMPLATES)
-        picture = load_picture(
-            Path(image).expanduser(), target=encoder.image_size, max_pixels=self.settings.media.max_pixels
-        )
-        return classifier.classify(encoder.embed_images([picture.image]))[0]
+        return classifier.classify(encoder.embed_images([self._read(image)]))[0]
 
     def duplicates(self, *, threshold: float = 0.95) -> Duplicates:
         """Files with the same bytes, and pictures whose vectors have at least this cosine, as two tiers."""
@@ -333,13 +331,23 @@ class Memory:
     def _id(self, item: UUID | str) -> UUID:
         return item if isinstance(item, UUID) else self._items.resolve(item, self.collection)
 
-    def _picture(self, searcher: Searcher, path: Path, weight: float = 1.0) -> Example:
-        return searcher.picture(path, weight, max_pixels=self.settings.media.max_pixels)
+    def _read(self, path: Paths) -> Image:
+        """A picture file the user named, upright and no larger than the encoder needs."""
+        from seemory.media.image import load_picture
+
+        options = self.settings.media
+        try:
+            picture = load_picture(
+                Path(path).expanduser(), target=self.encoder.image_size, max_pixels=options.max_pixels
+            )
+        except MediaError as error:
+            raise type(error)(f"{path}: {error}") from error
+        return picture.image
 
     def _term(self, searcher: Searcher, term: str, weight: float) -> Example:
         path = Path(term).expanduser()
         if path.is_file():
-            return self._picture(searcher, path, weight)
+            return searcher.picture(self._read(path), weight)
         if _looks_like_id(term):
             return searcher.item(self._id(term), weight)
         return searcher.words(term, weight)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 import numpy as np
@@ -15,6 +14,9 @@ from seemory.errors import UsageError
 from seemory.models.encoder import Encoder
 from seemory.store.query import Query
 from seemory.types import CosineStatistics, Filter, Generation, Hit, Kind, Neighbour, Vector
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Direction = Literal["text_to_image", "image_to_image", "text_to_text"]
 
@@ -56,12 +58,9 @@ class Searcher:
         """The example that words make."""
         return Example(self._encoder.embed_texts([text])[0], "text_to_image", weight)
 
-    def picture(self, path: Path, weight: float = 1.0, *, max_pixels: int = 200_000_000) -> Example:
-        """The example that a picture file makes."""
-        from seemory.media.image import load_picture
-
-        picture = load_picture(path, target=self._encoder.image_size, max_pixels=max_pixels)
-        return Example(self._encoder.embed_images([picture.image])[0], "image_to_image", weight)
+    def picture(self, picture: Image, weight: float = 1.0) -> Example:
+        """The example that a picture makes."""
+        return Example(self._encoder.embed_images([picture])[0], "image_to_image", weight)
 
     def item(self, item_id: UUID, weight: float = 1.0) -> Example:
         """The example that a stored item's vector makes: no forward pass.
@@ -91,10 +90,11 @@ class Searcher:
         """
         if not 1 <= limit <= 10_000 or offset < 0:
             raise UsageError(f"limit must be 1 to 10000 and offset 0 or more, not {limit} and {offset}")
+        vector = combine(examples)
         calibration = self._calibration(examples)
         neighbours = self._query.nearest(
             self._generation,
-            combine(examples),
+            vector,
             limit=limit,
             offset=offset,
             filters=filters,

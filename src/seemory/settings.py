@@ -19,29 +19,41 @@ from seemory.errors import UsageError
 class IndexSettings(BaseModel):
     """How much work indexing takes on at once."""
 
-    workers: int | None = Field(None, ge=1, le=256, description="Decode threads; by default one a core, at most 8.")
-    batch_size: int = Field(32, ge=1, le=1024, description="Pictures a forward pass; also what a kill can lose.")
+    workers: int | None = Field(
+        default=None, ge=1, le=256, description="Decode threads; by default one a core, at most 8."
+    )
+    batch_size: int = Field(
+        default=32, ge=1, le=1024, description="Pictures a forward pass; also what a kill can lose."
+    )
 
 
 class MediaSettings(BaseModel):
     """What is accepted from a file."""
 
-    max_pixels: int = Field(200_000_000, ge=1, description="Larger pictures are refused before they are unpacked.")
-    thumbnail_size: int = Field(256, ge=16, le=1024, description="Longest side of the stored small picture, in pixels.")
+    max_pixels: int = Field(
+        default=200_000_000, ge=1, description="Larger pictures are refused before they are unpacked."
+    )
+    thumbnail_size: int = Field(
+        default=256, ge=16, le=1024, description="Longest side of the stored small picture, in pixels."
+    )
 
 
 class ModelSettings(BaseModel):
     """Where encoders come from and how they run."""
 
-    offline: bool = Field(False, description="Never ask a hub.")
-    threads: int | None = Field(None, ge=1, le=1024, description="Threads of one forward pass; by default all cores.")
-    auto_wait_s: float = Field(2.0, ge=0, le=60, description="How long `model = auto` waits for the hub to answer.")
+    offline: bool = Field(default=False, description="Never ask a hub.")
+    threads: int | None = Field(
+        default=None, ge=1, le=1024, description="Threads of one forward pass; by default all cores."
+    )
+    auto_wait_s: float = Field(
+        default=2.0, ge=0, le=60, description="How long `model = auto` waits for the hub to answer."
+    )
 
 
 class DatabaseSettings(BaseModel):
     """How the embedded server behaves."""
 
-    keep_warm: bool = Field(False, description="Leave the embedded server running when its last user leaves.")
+    keep_warm: bool = Field(default=False, description="Leave the embedded server running when its last user leaves.")
 
 
 def default_home() -> Path:
@@ -55,10 +67,14 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SEEMORY_", env_nested_delimiter="__", extra="ignore")
 
     home: Path = Field(default_factory=default_home, description="The data folder.")
-    database_url: str | None = Field(None, description="A Postgres with pgvector; by default the embedded one.")
-    owner: str = Field("local", min_length=1, max_length=200, description="Whose memory it is.")
-    collection: str = Field("default", min_length=1, max_length=200, description="The named set of items in use.")
-    model: str = Field("auto", description="Encoder of a new collection: a catalogue name, a folder, or `auto`.")
+    database_url: str | None = Field(default=None, description="A Postgres with pgvector; by default the embedded one.")
+    owner: str = Field(default="local", min_length=1, max_length=200, description="Whose memory it is.")
+    collection: str = Field(
+        default="default", min_length=1, max_length=200, description="The named set of items in use."
+    )
+    model: str = Field(
+        default="auto", description="Encoder of a new collection: a catalogue name, a folder, or `auto`."
+    )
     index: IndexSettings = IndexSettings()
     media: MediaSettings = MediaSettings()
     models: ModelSettings = ModelSettings()
