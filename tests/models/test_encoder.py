@@ -15,7 +15,8 @@ import toys
 from PIL import Image
 
 from seemory.errors import ModelCorrupt, ModelError, ModelNotFound, ModelUnavailable, TowerMissing
-from seemory.models.catalog import find_spec
+from seemory.models.catalog import DIRECTIONS, find_spec
+from seemory.models.check import check
 from seemory.models.encoder import BUNDLED, Encoder, load_encoder, resolve_auto
 from seemory.models.fingerprint import Hashes, external_files
 from seemory.models.folder import ModelFolder, read_folder
@@ -213,6 +214,16 @@ def test_a_model_that_cannot_be_had_offline_is_said_so(tmp_path: Path) -> None:
 def test_a_folder_with_a_known_model_s_name_is_held_to_that_model(tmp_path: Path) -> None:
     with pytest.raises(ModelCorrupt, match="vit-b-32-openai is 512 wide"):
         load_encoder(str(toys.folder(tmp_path / "ViT-B-32__openai")), home=tmp_path)
+
+
+def test_the_bundled_model_is_sound_and_needs_no_network(tmp_path: Path) -> None:
+    encoder = load_encoder(BUNDLED, home=tmp_path, offline=True)
+    assert (encoder.has_images, encoder.has_texts, encoder.name) == (True, True, BUNDLED)
+    assert [finding for finding in check(encoder) if not finding.ok] == []
+    assert encoder.spec.measured == set(DIRECTIONS)
+    # What is padding must have no effect: alone as beside a longer text.
+    alone, beside = encoder.embed_texts(["a dog"]), encoder.embed_texts(["a dog", "a red house on the beach at night"])
+    assert np.allclose(alone[0], beside[0], atol=1e-5)
 
 
 def test_auto_is_the_bundled_model_without_a_network_and_says_so(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import Generic, TypeVar
@@ -18,7 +19,7 @@ from seemory.models.folder import ModelFolder, read_folder
 from seemory.models.session import OnnxSession, Session
 from seemory.models.tokens import Tokens
 from seemory.models.towers import choose_output, ids_port, image_port, image_vectors, text_vectors
-from seemory.types import CosineStatistics, EmbeddingRecord, Modality, Pixels, Preprocess, Vectors
+from seemory.types import CosineStatistics, EmbeddingRecord, Pixels, Preprocess, Vectors
 
 BUNDLED = "seemory-mini"
 
@@ -204,18 +205,13 @@ class Encoder:
         return unit
 
 
-class _naming:  # noqa: N801 - reads as a verb where it is used
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
     """Puts the file's name before the message of a ModelCorrupt."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, ModelCorrupt):
-            raise ModelCorrupt(f"{self._path}: {error} Fetch or export the model again.") from error
+    try:
+        yield
+    except ModelCorrupt as error:
+        raise ModelCorrupt(f"{path}: {error} Fetch or export the model again.") from error
 
 
 def load_encoder(name_or_path: str, *, home: Path, threads: int | None = None, offline: bool = False) -> Encoder:
@@ -274,6 +270,3 @@ def _entry_of(path: Path, home: Path) -> ModelSpec | None:
         return find_spec(path.resolve().name, home)
     except ModelNotFound:
         return None
-
-
-__all__ = ["BUNDLED", "Encoder", "Modality", "load_encoder", "resolve_auto"]
