@@ -103,7 +103,7 @@ def quiet() -> Iterator[None]:
 
 
 def _from_hub(repo: str) -> Path:
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
     from huggingface_hub.errors import (
         HfHubHTTPError,
         HFValidationError,
@@ -131,6 +131,9 @@ def _from_hub(repo: str) -> Path:
     except HFValidationError as error:
         raise ModelNotFound(f"{repo} is neither a folder here nor a hub id: {error}") from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, transport_error()) as error:
+        for name in ("config.json", "open_clip_config.json"):  # what was fetched before needs no network
+            if isinstance(found := try_to_load_from_cache(repo, name), str):
+                return Path(found).parent
         raise ModelUnavailable(f"{repo} is no folder here and could not be fetched from the hub: {error}") from error
 
 
