@@ -176,7 +176,10 @@ def shown(url: str) -> str:
     except ValueError:
         return "the database"
     if not parts.scheme:  # "host=… password=…"
-        words = conninfo_to_dict(url)
+        try:
+            words = conninfo_to_dict(url)
+        except psycopg.Error:
+            return "the database"
         return " ".join(f"{name}={value}" for name, value in words.items() if name != "password")
     user, at, address = parts.netloc.rpartition("@")
     query = "&".join(pair for pair in parts.query.split("&") if not pair.startswith("password="))

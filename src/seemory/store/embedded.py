@@ -113,10 +113,10 @@ class EmbeddedServer:
         deadline = time.monotonic() + PATIENCE_S
         while not self._accepts():
             postmaster = read_postmaster(self.data)
-            if postmaster is None or not postmaster.alive(self.data):
-                # What a killed server left behind. Its number may meanwhile be another process's, which would keep
-                # Postgres from starting for ever.
-                (self.data / "postmaster.pid").unlink(missing_ok=True)
+            if postmaster is None:
+                (self.data / "postmaster.pid").unlink(missing_ok=True)  # damaged, or not there
+                self._start(deadline)
+            elif not postmaster.alive(self.data) and postmaster.clear_away(self.data):
                 self._start(deadline)
             elif time.monotonic() > deadline:
                 raise DatabaseUnreachable(f"Postgres in {self.data} does not answer:\n{self._log_end()}")

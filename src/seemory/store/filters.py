@@ -116,10 +116,13 @@ def _tag(one: Filter) -> Condition:
     return (there if one.operator == "=" else SQL("NOT ") + there), [clean(one.value)]
 
 
-def _metadata(one: Filter) -> Condition:
-    """A key of the metadata, dots descend: as numbers where both sides are numbers, else as text.
+_NUMBER = r"^-?[0-9]{1,100}(\.[0-9]{1,100})?$"
 
-    A list meets `=` with any of its elements.
+
+def _metadata(one: Filter) -> Condition:
+    """A key of the metadata, dots descend: as numbers where both sides are or read as numbers, else as text.
+
+    A list meets `=` with any of its texts.
     """
     path = [clean(key) for key in one.field.split(".")]
     found = SQL("coalesce(i.metadata #> %s::text[], a.metadata #> %s::text[])")
@@ -133,12 +136,11 @@ def _metadata(one: Filter) -> Condition:
     if number is not None:
         # CASE, because the cast must not be tried on what is no number.
         as_number = text + SQL("::numeric ") + compare + SQL(" %s::numeric")
-        is_number = SQL("jsonb_typeof({}) = 'number'").format(found)
+        is_number = SQL("coalesce({} ~ %s, false)").format(text)
         as_text = SQL("CASE WHEN {} THEN {} ELSE {} END").format(is_number, as_number, as_text)
-        values = [path, path, path, path, number, *values]
+        values = [path, path, _NUMBER, path, path, number, *values]
     if one.operator in ("=", "!="):
-        has = SQL("coalesce(jsonb_typeof({0}) = 'array' AND {0} ? %s, false)".replace("? %s", "@> to_jsonb(%s::text)"))
-        in_list = has.format(found)
+        in_list = SQL("coalesce(jsonb_typeof({0}) = 'array' AND {0} @> to_jsonb(%s::text), false)").format(found)
         in_values = [path, path, path, path, value]
         if one.operator == "=":
             return as_text + SQL(" OR ") + in_list, values + in_values

@@ -214,7 +214,8 @@ def _where(
 def _checked(vector: Vector, generation: Generation) -> Vector:
     if vector.shape != (generation.dim,):
         raise UsageError(f"{generation.table} has {generation.dim} dimensions, and the query has shape {vector.shape}")
-    half = vector.astype(np.float16)
+    with np.errstate(over="ignore"):
+        half = vector.astype(np.float16)
     if not np.isfinite(half).all() or not half.any():
         raise UsageError("a query vector must have a direction: this one is zero, or not finite")
     return vector

@@ -178,7 +178,8 @@ def _row(outcome: FileOutcome, source: UUID | None, generation: Generation) -> t
                 f"{generation.table} takes vectors of {generation.dim} dimensions, and {outcome.uri!r} came with "
                 f"shape {vector.shape}: it was made by another encoder"
             )
-        half = vector.astype(np.float16)
+        with np.errstate(over="ignore"):
+            half = vector.astype(np.float16)
         if not np.isfinite(half).all() or not half.any():  # neither has a direction; an index would lose it unseen
             record |= {"error": "ValueError: the vector has no direction (it is zero or not finite)"}
             vector = None

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import threading
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from seemory.errors import UsageError
+from seemory.store.connect import Database
+from seemory.store.generations import Generations
+from seemory.types import Generation
+
+
+def make(database: Database, collection: str, fingerprint: str = "f1", dim: int = 8) -> Generation:
+    return Generations(database).create(collection, "visual", model="m", fingerprint=fingerprint, dim=dim)
+
+
+def test_nothing_is_live_before_the_first(database: Database) -> None:
+    assert Generations(database).live("never-made") is None
+
+
+def test_first_is_live_and_the_next_is_built_beside_it(database: Database) -> None:
+    name = f"c-{uuid4()}"
+    first = make(database, name)
+    assert (first.state, first.collection, first.table) == ("live", name, f"visual_memory_v{first.id}")
+    assert Generations(database).live(name) == first
+    assert make(database, name) == first
+    second = make(database, name, "f2")
+    assert second.state == "building"
+    assert make(database, name, "f2") == second
+    assert Generations(database).live(name) == first
+    assert name in Generations(database).collections()
+
+
+def test_channels_are_live_each_for_itself(database: Database) -> None:
+    name = f"c-{uuid4()}"
+    visual = make(database, name)
+    text = Generations(database).create(name, "text", model="t", fingerprint="f1", dim=8)
+    assert text.state == "live"
+    assert text.table.startswith("text_memory_v")
+    assert Generations(database).live(name, "text") == text
+    assert Generations(database).live(name) == visual
+
+
+def test_made_by_many_at_once_there_is_one(database: Database) -> None:
+    name, made = f"c-{uuid4()}", []
+    threads = [threading.Thread(target=lambda: made.append(make(database, name))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 6
+    assert len(set(made)) == 1
+
+
+def test_index_is_as_designed(database: Database, superuser: psycopg.Connection) -> None:
+    generation = make(database, f"c-{uuid4()}", dim=4000)
+    (definition,) = superuser.execute(
+        "SELECT indexdef FROM pg_indexes WHERE tablename = %s AND indexdef LIKE '%%hnsw%%'", [generation.table]
+    ).fetchone()
+    assert "halfvec_cosine_ops" in definition
+    assert "m='16', ef_construction='128'" in definition
+
+
+@pytest.mark.parametrize("dim", [0, -1, 4001])
+def test_width_that_no_index_takes(database: Database, dim: int) -> None:
+    with pytest.raises(UsageError, match="4000"):
+        make(database, f"c-{uuid4()}", dim=dim)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a\0b", "\ud800"])
+def test_collection_without_a_name(database: Database, name: str) -> None:
+    with pytest.raises(UsageError, match="name for a collection"):
+        make(database, name)
+
+
+def test_collection_may_have_any_other_name(database: Database) -> None:
+    name = f"x'); DROP TABLE seemory.asset; -- \"{uuid4()}"
+    assert Generations(database).live(make(database, name).collection) is not None
