@@ -1,8 +1,10 @@
-"""kill -9 at random moments, twenty times: nothing missing, nothing twice, no finished work repeated."""
+"""kill -9 at random moments, twenty times, and Ctrl-C: nothing missing, nothing twice, no finished work repeated."""
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -27,11 +29,11 @@ with Memory(settings) as memory:
 """
 
 
-def cut_many(photographs: dict[str, Path], folder: Path) -> None:
+def cut_many(photographs: dict[str, Path], folder: Path, count: int = FILES) -> None:
     """Different small pictures, cut from real photographs."""
     chance = random.Random(7)
     sources = [Image.open(path).convert("RGB") for path in photographs.values()]
-    for n in range(FILES):
+    for n in range(count):
         source = sources[n % len(sources)]
         x, y = chance.randrange(source.width - 96), chance.randrange(source.height - 96)
         source.crop((x, y, x + 96, y + 96)).save(folder / f"{n:04}.jpg", quality=80)
@@ -69,3 +71,29 @@ def test_twenty_kills_lose_nothing(
     assert (stats["assets"], stats["items"], stats["embedded"]) == (FILES, FILES, FILES)
     assert len({item.uri for item in memory.items()}) == FILES
     assert dict(memory.index(tmp_path).counts) == {"unchanged": FILES}
+
+
+def test_ctrl_c_ends_a_run_in_order(
+    new_memory: Callable[..., Memory], package_photographs: dict[str, Path], tmp_path: Path
+) -> None:
+    cut_many(package_photographs, tmp_path, 600)
+    memory = new_memory()
+    environment = os.environ | {"SEEMORY_HOME": str(memory.home), "SEEMORY_INDEX__BATCH_SIZE": "8"}
+    command = [str(Path(sys.executable).with_name("seemory")), "index", str(tmp_path)]
+    command += ["--owner", memory.owner, "--collection", memory.collection, "--model", "seemory-mini"]
+    run = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not _some_are_stored(memory):
+        assert run.poll() is None, "the run ended before anything was stored"
+    run.send_signal(signal.SIGINT)
+    printed, said = run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert "the next run goes on from there" in said
+    assert "Traceback" not in said
+    finished = int(printed.split(" indexed")[0])
+    again = memory.index(tmp_path)
+    assert 0 < finished <= again.counts["unchanged"] < 600
+    assert again.counts["unchanged"] + again.indexed == 600
+
+
+def _some_are_stored(memory: Memory) -> bool:
+    return bool(memory.stats()["embedded"])

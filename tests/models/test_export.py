@@ -18,10 +18,10 @@ from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from seemory.errors import ModelCorrupt, ModelNotFound, UsageError
-from seemory.models import export_source, export_verify
 from seemory.models.encoder import load_encoder
-from seemory.models.export import export
-from seemory.models.export_files import clip_tokenizer
+from seemory.models.export import export, verify
+from seemory.models.export import source as sources
+from seemory.models.export.files import clip_tokenizer
 from seemory.telemetry import Progress
 
 torch.set_num_threads(1)  # models this small only lose by handing work around
@@ -248,8 +248,8 @@ def test_a_tokenizer_made_of_two_files_is_transformers_own(tmp_path: Path) -> No
 def test_an_unfaithful_export_is_refused(tmp_path: Path) -> None:
     clip_checkpoint(tmp_path / "checkpoint", "gelu")
     folder = export(tmp_path / "checkpoint", tmp_path / "out").folder
-    source = export_source.read(tmp_path / "checkpoint")
-    least = export_verify.verify(source, folder)
+    source = sources.read(tmp_path / "checkpoint")
+    least = verify.verify(source, folder)
     assert min(value for value in least if value is not None) > 0.99999
     for tower in ("visual", "textual"):
         path = folder / tower / "model.onnx"
@@ -262,7 +262,7 @@ def test_an_unfaithful_export_is_refused(tmp_path: Path) -> None:
         )
         onnx.save(graph, path)
         with pytest.raises(ModelCorrupt, match="not faithful"):
-            export_verify.verify(source, folder)
+            verify.verify(source, folder)
         path.write_bytes(good)
 
 
@@ -274,7 +274,7 @@ def test_the_wrong_activation_is_noticed(tmp_path: Path) -> None:
         config[part]["hidden_act"] = "gelu"
     (tmp_path / "quick" / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelCorrupt, match="not faithful"):
-        export_verify.verify(export_source.read(tmp_path / "quick"), folder)
+        verify.verify(sources.read(tmp_path / "quick"), folder)
 
 
 def test_a_refused_export_leaves_nothing(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from test_export import WORDS, clip_checkpoint, expected_pictures, pictures
 
 from seemory.errors import ModelCorrupt, ModelNotFound, UsageError
-from seemory.models import export_graphs, export_openclip, export_source, export_verify
 from seemory.models.encoder import load_encoder
-from seemory.models.export import export
+from seemory.models.export import export, graphs, openclip, verify
+from seemory.models.export import source as sources
 
 # What open_clip's `CLIP(...).state_dict()` has for one block of each tower, and around the blocks
 # (mlfoundations/open_clip, model.py and transformer.py).
@@ -125,7 +125,7 @@ def test_names_are_open_clips() -> None:
     model = CLIPModel(CLIPConfig(text_config=sizes, vision_config=sizes | {"image_size": 32, "patch_size": 8}))
     state = openclip_names(model)
     assert set(state) == names
-    back = export_openclip.to_transformers(state)
+    back = openclip.to_transformers(state)
     for name, tensor in model.state_dict().items():
         if not name.endswith("position_ids"):
             assert torch.equal(back.pop(name), tensor)
@@ -136,20 +136,20 @@ def test_names_are_open_clips() -> None:
 def test_a_wrong_conversion_would_be_noticed(tmp_path: Path, part: str) -> None:
     """The comparison goes round the conversion, so an error in it cannot hide: here one tensor is turned over."""
     openclip_folder(tmp_path / "open")
-    source = export_source.read(tmp_path / "open")
+    source = sources.read(tmp_path / "open")
     path = tmp_path / "open" / "open_clip_model.safetensors"
-    state = export_openclip.load_weights(path)
+    state = openclip.load_weights(path)
     name = next(name for name in state if name.endswith(part))
-    turned = export_openclip.to_model(path, state | {name: state[name].flip(0)}, source.model_cfg)
+    turned = openclip.to_model(path, state | {name: state[name].flip(0)}, source.model_cfg)
     for model, faithful in ((source.model, True), (turned, False)):
         source = replace(source, model=model)
-        export_graphs.write_image_tower(source, tmp_path / "out" / "visual" / "model.onnx")
-        export_graphs.write_text_tower(source, tmp_path / "out" / "textual" / "model.onnx")
+        graphs.write_image_tower(source, tmp_path / "out" / "visual" / "model.onnx")
+        graphs.write_text_tower(source, tmp_path / "out" / "textual" / "model.onnx")
         if faithful:
-            export_verify.verify(source, tmp_path / "out")
+            verify.verify(source, tmp_path / "out")
         else:
             with pytest.raises(ModelCorrupt, match="not faithful"):
-                export_verify.verify(source, tmp_path / "out")
+                verify.verify(source, tmp_path / "out")
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])

@@ -23,8 +23,8 @@ from onnx import TensorProto, helper, numpy_helper
 from seemory.errors import ModelCorrupt, ModelError, ModelNotFound, ModelUnavailable, UsageError
 from seemory.models.catalog import ModelFile, ModelSpec
 from seemory.models.hub import MANIFEST, answers, damaged, is_complete, pull
-from seemory.models.hub_listing import wanted
-from seemory.models.hub_transfer import Patience
+from seemory.models.hub.listing import wanted
+from seemory.models.hub.transfer import Patience
 from seemory.telemetry import Progress
 
 QUICK = Patience(attempts=3, first_pause_s=0.02, connect_s=2.0, silence_s=0.5, listing_s=2.0)
