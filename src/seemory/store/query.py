@@ -23,6 +23,7 @@ from seemory.types import Filter, Generation, Item, Kind, Neighbour, Vector, Vec
 EXACT_ROWS = 8_000
 """Up to so many rows that could be hits, all are compared; beyond, the index is asked (measured: docs/decisions.md)."""
 
+_LARGEST_EF = 1000  # of hnsw.ef_search; a scan that must go on beyond it was seen to fall to recall 0.97
 _TIES = 16  # rows fetched beyond the last wanted one, so that a tie there is seen
 _REMEMBER_S = 30.0  # how long an owner's number of rows is believed; it only chooses the faster way
 
@@ -37,10 +38,12 @@ _EXACT = (
     "SELECT v.item_id, (v.embedding <=> %s) + 0 AS distance" + _CANDIDATES + " ORDER BY distance, v.item_id LIMIT %s"
 )
 
+# The scan is nearly in order, not quite: after its first ef_search rows a few came too late by 1e-5. The + 0 keeps the
+# planner from believing it and from sorting only the ties.
 _INDEXED = (
     "WITH near AS MATERIALIZED (SELECT v.item_id, v.embedding <=> %s AS distance"
     + _CANDIDATES
-    + " ORDER BY v.embedding <=> %s LIMIT %s) SELECT item_id, distance FROM near ORDER BY distance, item_id"
+    + " ORDER BY v.embedding <=> %s LIMIT %s) SELECT item_id, distance FROM near ORDER BY distance + 0, item_id"
 )
 
 _WITH_ITEMS = f"""
@@ -113,10 +116,10 @@ class Query:
     ) -> list[tuple[UUID, float]]:
         """The first `wanted` (item id, distance), by the way that suits the number of rows that could be hits."""
         parts = {"table": Identifier("seemory", generation.table), "conditions": clause}
-        if self._many(connection, generation, clause, values):
-            fetch = wanted + _TIES
+        fetch = wanted + _TIES
+        if fetch <= _LARGEST_EF and self._many(connection, generation, clause, values):
             with connection.transaction(force_rollback=True):  # the settings end with this block
-                connection.execute(_INDEX_SETTINGS, [str(min(1000, max(64, fetch)))])
+                connection.execute(_INDEX_SETTINGS, [str(max(64, fetch))])
                 found = connection.execute(
                     SQL(_INDEXED).format(**parts), [query, self.owner, *values, query, fetch]
                 ).fetchall()
