@@ -20,7 +20,7 @@ from seemory.store.pairs import near_pairs
 from seemory.store.rows import ITEM_COLUMNS, item_of
 from seemory.types import Filter, Generation, Item, Kind, Neighbour, Vector, Vectors
 
-EXACT_ROWS = 8_000
+EXACT_ROWS = 5_000
 """Up to so many rows that could be hits, all are compared; beyond, the index is asked (measured: docs/decisions.md)."""
 
 _LARGEST_EF = 1000  # of hnsw.ef_search; a scan that must go on beyond it was seen to fall to recall 0.97
