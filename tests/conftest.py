@@ -41,8 +41,9 @@ def new_memory(home: Path) -> Iterator[Callable[..., Memory]]:
     number = next(_numbers)
 
     def make(**given: object) -> Memory:
-        defaults = {"home": home, "owner": f"owner{number}", "collection": f"test{number}", "model": "seemory-mini"}
-        made.append(Memory(read_settings(**(defaults | given))))
+        model = str(given.pop("model", "seemory-mini"))
+        defaults = {"home": home, "owner": f"owner{number}", "collection": f"test{number}"}
+        made.append(Memory(read_settings(**(defaults | given)), model=model))
         return made[-1]
 
     yield make

@@ -53,6 +53,8 @@ def test_twenty_kills_lose_nothing(
         assert indexer.stdout is not None
         enough = chance.randint(1, 45)
         for line in indexer.stdout:
+            if not line.endswith("\n"):
+                break  # cut off by the kill
             status, uri = line.rstrip("\n").split(" ", 1)
             if status == "indexed":
                 done[uri] += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -171,9 +173,6 @@ def test_a_collection_remembers_its_encoder(new_memory: Callable[..., Memory], p
 def test_another_encoder_is_refused_never_mixed(
     new_memory: Callable[..., Memory], photos: Path, tmp_path: Path
 ) -> None:
-    import json
-    import shutil
-
     from seemory import models
 
     folder = tmp_path / "other"
@@ -184,6 +183,37 @@ def test_another_encoder_is_refused_never_mixed(
     new_memory().index(photos)
     with pytest.raises(CollectionMismatch, match="--collection"):
         new_memory(model=str(folder)).index(photos)
+
+
+def test_a_folder_s_encoder_is_found_again_from_anywhere(
+    new_memory: Callable[..., Memory], photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from seemory import models
+
+    shutil.copytree(Path(models.__file__).parent / "bundled" / "seemory-mini", tmp_path / "mine")
+    monkeypatch.chdir(tmp_path)
+    new_memory(model="mine").index(photos / "cat.png")
+    monkeypatch.chdir(photos)
+    assert names(new_memory(model="auto").search("a cat")) == ["cat.png"]
+    assert names(new_memory(model="seemory-mini").search("a cat")) == ["cat.png"], "the same weights by another name"
+
+
+def test_the_setting_is_for_new_collections_and_the_argument_insists(
+    home: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import seemory
+
+    monkeypatch.setenv("SEEMORY_MODEL", "seemory-mini")
+    with seemory.open(home=home, owner="setting", collection="setting") as memory:
+        memory.index(photos / "cat.png")
+    monkeypatch.setenv("SEEMORY_MODEL", "vit-b-32-openai")
+    with seemory.open(home=home, owner="setting", collection="setting") as memory:
+        assert names(memory.search("a cat")) == ["cat.png"]
+    with (
+        seemory.open(home=home, owner="setting", collection="setting", model="vit-b-32-openai") as memory,
+        pytest.raises(CollectionMismatch, match="seemory-mini"),
+    ):
+        memory.search("a cat")
 
 
 def test_auto_without_a_hub_is_the_bundled_encoder_and_says_so(

@@ -1,19 +1,22 @@
 """Files → items with vectors: walk, hash, decode, embed and write, as one bounded pipeline.
 
 Each file costs only what is new about it: an unchanged one (size and time of change) costs a look, known bytes under a
-new name cost a hash, a new picture costs a forward pass. What a batch learned is committed before the next batch is
-embedded, so a kill loses at most the batch in flight, and the next run goes on from there.
+new name cost a hash, a new picture costs a forward pass. While one batch is written the next is embedded, and a file is
+reported only when it is committed; so a kill loses at most these two batches, and the next run goes on from there.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -111,20 +114,23 @@ class _Decoded:
 
 
 class _Settled:
-    """Results that need no forward pass, kept until the pipeline hands them out; progress counts them at once."""
+    """Files that are done with: counted at once, by whichever thread, and handed out when the pipeline comes by."""
 
-    def __init__(self, total: int, listen: ProgressListener) -> None:
-        self._results: list[FileResult] = []
-        self._total, self._done, self._listen = total, 0, listen
+    def __init__(self, total: int, listen: ProgressListener, report: IndexReport) -> None:
+        self._results: deque[FileResult] = deque()
+        self._total, self._done, self._listen, self._report = total, 0, listen, report
+        self._lock = Lock()
 
     def add(self, result: FileResult) -> None:
-        self._results.append(result)
-        self._done += 1
-        self._listen(Progress("index", self._done, self._total))
+        with self._lock:
+            self._results.append(result)
+            self._report.add(result)
+            self._done += 1
+            self._listen(Progress("index", self._done, self._total))
 
     def drain(self) -> Iterator[FileResult]:
-        ready, self._results = self._results, []
-        yield from ready
+        while self._results:
+            yield self._results.popleft()
 
 
 class Indexer:
@@ -164,9 +170,11 @@ class Indexer:
             UsageError: a root does not exist.
         """
         report, start = IndexReport(), time.monotonic()
+        results = self.stream(roots, recursive=recursive, retry_failed=retry_failed, listen=listen, report=report)
         try:
-            for result in self.stream(roots, recursive=recursive, retry_failed=retry_failed, listen=listen):
-                report.add(result)
+            with closing(results):
+                for _ in results:
+                    pass
             if prune:
                 report.missing = self.prune(roots)
         except KeyboardInterrupt:
@@ -181,8 +189,10 @@ class Indexer:
         recursive: bool = True,
         retry_failed: bool = False,
         listen: ProgressListener = ignore,
-    ) -> Iterator[FileResult]:
-        """Each file's result as soon as it is committed."""
+        report: IndexReport | None = None,
+    ) -> Generator[FileResult, None, None]:
+        """Each file's result as soon as it is committed; `report`, where given, counts them as well."""
+        report = report or IndexReport()
         unreadable: list[FileResult] = []
         found = find_files(
             [Path(os.path.abspath(root)) for root in roots],  # noqa: PTH100 - resolve() would follow symlinks
@@ -190,18 +200,25 @@ class Indexer:
             on_error=lambda path, error: unreadable.append(FileResult(str(path), "failed", str(error))),
         )
         files = list(found)  # names only: a million files are some 200 MB, and the bar needs the total
-        settled = _Settled(len(files), listen)
-        # Two pools: hashing waits for the disk, and must not stand in line behind decoding.
-        with ThreadPoolExecutor(2) as hashers, ThreadPoolExecutor(self._workers) as decoders:
+        settled = _Settled(len(files) + len(unreadable), listen, report)
+        for result in unreadable:
+            settled.add(result)
+        # Pools of their own: hashing waits for the disk, and must not stand in line behind decoding.
+        with (
+            ThreadPoolExecutor(2) as hashers,
+            ThreadPoolExecutor(self._workers) as decoders,
+            ThreadPoolExecutor(1) as writer,
+        ):
             candidates = self._changed(files, settled, retry_failed)
             hashed = ahead(hashers, self._hash, candidates, 2 * HASHED)
             fresh = self._unknown_bytes(hashed, settled)
             decoded = ahead(decoders, self._decode, fresh, self._batch_size + 2 * self._workers)
-            for batch in batches(decoded, self._batch_size):
-                self._embed_and_write(batch, settled)
+            embedded = map(self._embed, batches(decoded, self._batch_size))
+            write = partial(self._write, settled)
+            for _ in ahead(writer, write, embedded, 2):  # one batch is written while the next is embedded
                 yield from settled.drain()
+        self._items.ensure_index(self._generation)
         yield from settled.drain()
-        yield from unreadable
 
     def prune(self, roots: Sequence[Path]) -> int:
         """How many files under the roots were gone from disk and are now marked missing (left out of searches)."""
@@ -279,17 +296,20 @@ class Indexer:
         except (OSError, MediaError) as error:
             return _Decoded(candidate, error=str(error))
 
-    def _embed_and_write(self, batch: Sequence[_Decoded], settled: _Settled) -> None:
-        """Embed a batch (the same bytes once) and commit it; only then are its files settled."""
+    def _embed(self, batch: Sequence[_Decoded]) -> list[FileOutcome]:
+        """All that was learned of a batch; the same bytes are embedded once."""
         unique = {d.candidate.sha256: d.pixels for d in batch if d.pixels is not None}
-        embedded = dict(zip(unique, self._embed(list(unique.values())), strict=True))
-        outcomes = [_outcome(d, *embedded.get(d.candidate.sha256, (None, None))) for d in batch]
+        embedded = dict(zip(unique, self._vectors(list(unique.values())), strict=True))
+        return [_outcome(d, *embedded.get(d.candidate.sha256, (None, None))) for d in batch]
+
+    def _write(self, settled: _Settled, outcomes: list[FileOutcome]) -> None:
+        """Commit a batch; only then are its files settled."""
         self._items.write(self._generation.collection, self._generation, outcomes)
         for outcome in outcomes:
             error = outcome.error or (outcome.record.error if outcome.record else None)
             settled.add(FileResult(outcome.uri, "failed" if error else "indexed", error))
 
-    def _embed(self, pixels: Sequence[Pixels]) -> list[tuple[Vector | None, EmbeddingRecord]]:
+    def _vectors(self, pixels: Sequence[Pixels]) -> list[tuple[Vector | None, EmbeddingRecord]]:
         """Each picture's vector and record; where a batch fails, its pictures are tried one by one."""
         if not pixels:
             return []
@@ -298,7 +318,7 @@ class Indexer:
             vectors = self._encoder.embed_pixels(np.stack(pixels))
         except ModelError as error:
             if len(pixels) > 1:
-                return [result for one in pixels for result in self._embed([one])]
+                return [result for one in pixels for result in self._vectors([one])]
             return [(None, self._encoder.record(error=f"{type(error).__name__}: {error}"[:200]))]
         record = self._encoder.record(inference_time_ms=round((time.perf_counter() - start) * 1000 / len(pixels), 2))
         return [(vector, record) for vector in vectors]

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 Paths = str | os.PathLike[str]
 
+AUTO = "auto"
+"""The setting that means: the catalogue's default encoder if it can be had, otherwise the bundled one."""
+
 
 def open_memory(
     url: str | None = None,
@@ -48,32 +51,47 @@ def open_memory(
         UsageError: a setting is wrong.
     """
     home_path = None if home is None else Path(home)
-    return Memory(read_settings(database_url=url, home=home_path, owner=owner, collection=collection, model=model))
+    settings = read_settings(database_url=url, home=home_path, owner=owner, collection=collection)
+    return Memory(settings, model=model)
 
 
 class Memory:
     """One owner's view of one collection: index, search, compare, classify."""
 
-    def __init__(self, settings: Settings, *, say: ProgressListener = ignore) -> None:
+    def __init__(self, settings: Settings, *, model: str | None = None) -> None:
+        """Nothing is started or loaded yet.
+
+        Args:
+            settings: whose memory, where; `settings.model` is the encoder of a new collection.
+            model: an encoder to insist on: a collection made with another one is refused.
+        """
         self.settings = settings
+        self._insisted = None if model == AUTO else model
         self.home: Path = settings.home
         self.owner: str = settings.owner
         self.collection: str = settings.collection
         self.notice: str | None = None
         """One line about a choice that was made for the user (which encoder `auto` became), once it was made."""
-        self._listen = say
         self._lock = RLock()
+        self._database: Database | None = None
         self._encoder: Encoder | None = None
+        self._model = AUTO  # the encoder's name or folder, as a collection remembers it; known once it is loaded
 
     # -- rooms ---------------------------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def database(self) -> Database:
         """The connection pool; the embedded server is started by its first use."""
-        from seemory.store.connect import open_database
+        with self._lock:
+            if self._database is None:
+                from seemory.store.connect import open_database
 
-        self.home.mkdir(parents=True, exist_ok=True)
-        return open_database(self.settings.database_url, home=self.home, keep_warm=self.settings.database.keep_warm)
+                self.home.mkdir(parents=True, exist_ok=True)
+                options = self.settings
+                self._database = open_database(
+                    options.database_url, home=self.home, keep_warm=options.database.keep_warm
+                )
+            return self._database
 
     @cached_property
     def _generations(self) -> Generations:
@@ -95,18 +113,23 @@ class Memory:
 
     @property
     def encoder(self) -> Encoder:
-        """The collection's own encoder, or, for a new collection, the one the settings name.
+        """The collection's own encoder, or, for a new collection, the one that was asked for.
 
         Raises:
-            CollectionMismatch: the settings ask for another encoder than the collection was made with.
+            CollectionMismatch: the collection was made with another encoder than the one insisted on, or its
+                encoder's files have changed.
             ModelError: the encoder cannot be found or loaded.
         """
         with self._lock:
             if self._encoder is None:
                 live = self._generations.live(self.collection)
-                self._encoder = self._load(live.model if live else self._chosen_model())
-                if live:
-                    self._require_same(live, self._encoder)
+                if live is not None:
+                    self._require_asked(live)
+                self._model = live.model if live else self._chosen_model()
+                encoder = self._load(self._model)
+                if live is not None:
+                    self._require_unchanged(live, encoder)
+                self._encoder = encoder
             return self._encoder
 
     @property
@@ -115,10 +138,12 @@ class Memory:
         return self.encoder.name
 
     def _chosen_model(self) -> str:
-        if self.settings.model != "auto":
-            return self.settings.model
-        from seemory.models.encoder import resolve_auto
+        """What a new collection is made with: a catalogue name, or a folder's full path."""
+        from seemory.models.encoder import remembered_name, resolve_auto
 
+        asked = self._insisted or self.settings.model
+        if asked != AUTO:
+            return remembered_name(asked, home=self.home)
         options = self.settings.models
         name, self.notice = resolve_auto(home=self.home, timeout_s=options.auto_wait_s, offline=options.offline)
         return name
@@ -129,13 +154,21 @@ class Memory:
         options = self.settings.models
         return load_encoder(model, home=self.home, threads=options.threads, offline=options.offline)
 
-    def _require_same(self, live: Generation, encoder: Encoder) -> None:
-        asked = self.settings.model
-        if asked not in ("auto", live.model) and self._load(asked).fingerprint != live.fingerprint:
+    def _require_asked(self, live: Generation) -> None:
+        """The collection's encoder is the one insisted on, by name or, where folders are meant, by fingerprint."""
+        from seemory.models.encoder import remembered_name
+
+        if self._insisted is None:
+            return
+        asked = remembered_name(self._insisted, home=self.home)
+        folders = Path(asked).is_dir() or Path(live.model).is_dir()  # names alone need no files, and fetch none
+        if asked != live.model and not (folders and self._load(asked).fingerprint == live.fingerprint):
             raise CollectionMismatch(
-                f"collection {self.collection!r} was made with {live.model}, not with {asked}: vectors of two encoders "
-                f"cannot be compared; index into another collection (--collection), or leave the model out"
+                f"collection {self.collection!r} was made with {live.model}, not with {self._insisted}: vectors of two "
+                f"encoders cannot be compared; index into another collection (--collection), or leave the model out"
             )
+
+    def _require_unchanged(self, live: Generation, encoder: Encoder) -> None:
         if encoder.fingerprint != live.fingerprint:
             raise CollectionMismatch(
                 f"the files of {live.model} are not those that collection {self.collection!r} was made with "
@@ -156,9 +189,13 @@ class Memory:
 
     def _live_or_new(self) -> Generation:
         encoder = self.encoder
-        return self._generations.live(self.collection) or self._generations.create(
-            self.collection, "visual", model=encoder.name, fingerprint=encoder.fingerprint, dim=encoder.dim
-        )
+        live = self._generations.live(self.collection)
+        if live is None:
+            live = self._generations.create(
+                self.collection, "visual", model=self._model, fingerprint=encoder.fingerprint, dim=encoder.dim
+            )
+            self._require_unchanged(live, encoder)  # another process may have been first, with another encoder
+        return live
 
     def _searcher(self) -> Searcher:
         from seemory.search import Searcher
@@ -356,9 +393,8 @@ class Memory:
 
     def close(self) -> None:
         """Let the database go; the embedded server stops with its last user, unless it is to stay warm."""
-        if "database" in self.__dict__:
-            self.database.close()
-            del self.database
+        if self._database is not None:
+            self._database.close()
 
     def __enter__(self) -> Memory:
         return self

@@ -23,7 +23,7 @@ class IndexSettings(BaseModel):
         default=None, ge=1, le=256, description="Decode threads; by default one a core, at most 8."
     )
     batch_size: int = Field(
-        default=32, ge=1, le=1024, description="Pictures a forward pass; also what a kill can lose."
+        default=32, ge=1, le=1024, description="Pictures a forward pass; a kill can lose two such batches."
     )
 
 

@@ -3,13 +3,17 @@ from __future__ import annotations
 import threading
 from uuid import uuid4
 
+import numpy as np
 import psycopg
 import pytest
 
 from seemory.errors import UsageError
 from seemory.store.connect import Database
 from seemory.store.generations import Generations
+from seemory.store.items import Items
 from seemory.types import Generation
+
+from .conftest import outcome
 
 
 def make(database: Database, collection: str, fingerprint: str = "f1", dim: int = 8) -> Generation:
@@ -54,8 +58,19 @@ def test_made_by_many_at_once_there_is_one(database: Database) -> None:
     assert len(set(made)) == 1
 
 
-def test_index_is_as_designed(database: Database, superuser: psycopg.Connection) -> None:
+def test_the_index_is_built_when_an_owner_has_many_rows(
+    database: Database, superuser: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("seemory.store.ann_index.EXACT_ROWS", 3)
     generation = make(database, f"c-{uuid4()}", dim=4000)
+    items, other = Items(database, f"o-{uuid4()}"), Items(database, f"o-{uuid4()}")
+    vector = np.ones(4000, dtype=np.float32)
+    for n in range(4):
+        assert not items.ensure_index(generation), "few rows are compared one by one"
+        items.write(generation.collection, generation, [outcome(f"/{n}", n, vector=vector)])
+    assert not other.ensure_index(generation), "another owner's rows are not this one's"
+    assert items.ensure_index(generation)
+    assert not items.ensure_index(generation), "there is one already"
     (definition,) = superuser.execute(
         "SELECT indexdef FROM pg_indexes WHERE tablename = %s AND indexdef LIKE '%%hnsw%%'", [generation.table]
     ).fetchone()

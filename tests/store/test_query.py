@@ -11,6 +11,7 @@ from psycopg.sql import SQL, Composed
 
 import seemory.store.query as query_module
 from seemory.errors import UsageError
+from seemory.store.ann_index import ensure_index
 from seemory.store.connect import Database
 from seemory.store.generations import Generations
 from seemory.store.halfvec import Halfvec
@@ -167,18 +168,12 @@ def many(database: Database) -> Many:
     centres /= np.linalg.norm(centres, axis=1, keepdims=True)
     generation = Generations(database).create("many", "visual", model="m", fingerprint="f", dim=WIDTH)
     table, vectors, ids = f"seemory.{generation.table}", {}, {}
-    with database.transaction(None) as connection:
-        connection.execute(f"DROP INDEX {table}_hnsw")
     for owner, rows in SHARES.items():
         drawn = clustered(rng, centres, rows)
         ids[owner] = [UUID(int=int.from_bytes(rng.bytes(16), "big")) for _ in range(rows)]
         vectors[owner] = drawn.astype(np.float16).astype(np.float32)
         load(database, generation, owner, ids[owner], drawn)
-    with database.transaction(None) as connection:
-        connection.execute(
-            f"CREATE INDEX {generation.table}_hnsw ON {table} USING hnsw (embedding halfvec_cosine_ops) "
-            "WITH (m = 16, ef_construction = 128)"
-        )
+    assert ensure_index(database, "half", generation)
     with database.transaction("half") as connection:
         connection.execute(f"ANALYZE {table}")
         connection.execute("ANALYZE seemory.item")

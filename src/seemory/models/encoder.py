@@ -231,6 +231,20 @@ def load_encoder(name_or_path: str, *, home: Path, threads: int | None = None, o
     return Encoder(read_folder(_place(spec, home, offline), spec), threads=threads, hashes=hashes)
 
 
+def remembered_name(name_or_path: str, *, home: Path) -> str:
+    """What to write down so that `load_encoder` finds the same model from anywhere: a name, or a folder's full path.
+
+    Raises ModelNotFound. Nothing is fetched.
+    """
+    try:
+        return find_spec(name_or_path, home).name
+    except ModelNotFound:
+        path = Path(name_or_path).expanduser()
+        if not path.is_dir():
+            raise
+        return str(path.absolute())
+
+
 def resolve_auto(*, home: Path, timeout_s: float = 2.0, offline: bool = False) -> tuple[str, str | None]:
     """The name that `auto` stands for here and now, and a line to show when it is the bundled stand-in."""
     from seemory.models import hub

@@ -33,8 +33,7 @@ ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
 ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
 CREATE POLICY owner ON {table}
     USING (owner_id = current_setting('seemory.owner', true))
-    WITH CHECK (owner_id = current_setting('seemory.owner', true));
-CREATE INDEX {index} ON {table} USING hnsw (embedding halfvec_cosine_ops) WITH (m = 16, ef_construction = 128);"""
+    WITH CHECK (owner_id = current_setting('seemory.owner', true));"""
 
 
 class Generations:
@@ -109,9 +108,5 @@ def _create(
     if row is None:
         raise StoreError(f"collection {collection!r} vanished while its generation was made")
     number, name, state = row
-    connection.execute(
-        sql.SQL(_MAKE_TABLE).format(
-            table=sql.Identifier("seemory", name), index=sql.Identifier(f"{name}_hnsw"), dim=sql.Literal(dim)
-        )
-    )
+    connection.execute(sql.SQL(_MAKE_TABLE).format(table=sql.Identifier("seemory", name), dim=sql.Literal(dim)))
     return Generation(number, collection, channel, name, model, fingerprint, dim, state)

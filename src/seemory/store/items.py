@@ -14,6 +14,7 @@ from psycopg.sql import SQL, Identifier
 
 from seemory.errors import ItemNotFound
 from seemory.store import naming
+from seemory.store.ann_index import ensure_index
 from seemory.store.connect import Database
 from seemory.store.filters import conditions
 from seemory.store.rows import ITEM_COLUMNS, KNOWN_STATE, item_of, known_columns, known_of
@@ -84,6 +85,10 @@ class Items:
         naming.require_same_collection(collection, generation)
         with self._transaction() as connection:
             return write(connection, self.owner, generation, pairs)
+
+    def ensure_index(self, generation: Generation) -> bool:
+        """Whether the generation's approximate index was built now, because the owner's rows have become many."""
+        return ensure_index(self._database, self.owner, generation)
 
     def move(self, asset_id: UUID, outcome_uri: str, bytes: int, mtime_ns: int) -> None:
         """Give a file its new name; what was known under that name before is replaced."""

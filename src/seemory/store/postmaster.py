@@ -16,7 +16,7 @@ class Postmaster:
 
     def alive(self, data: Path) -> bool:
         """Whether that process still is a Postgres of this data folder, and not one that was given its number since."""
-        import psutil  # type: ignore[import-untyped]
+        import psutil
 
         try:
             return _is_postgres_in(data, psutil.Process(self.pid))

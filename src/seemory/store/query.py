@@ -13,15 +13,13 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 
 from seemory.errors import UsageError
+from seemory.store.ann_index import EXACT_ROWS
 from seemory.store.connect import Database
 from seemory.store.filters import conditions
 from seemory.store.halfvec import Halfvec
 from seemory.store.pairs import near_pairs
 from seemory.store.rows import ITEM_COLUMNS, item_of
 from seemory.types import Filter, Generation, Item, Kind, Neighbour, Vector, Vectors
-
-EXACT_ROWS = 5_000
-"""Up to so many rows that could be hits, all are compared; beyond, the index is asked (measured: docs/decisions.md)."""
 
 _LARGEST_EF = 1000  # of hnsw.ef_search; a scan that must go on beyond it was seen to fall to recall 0.97
 _TIES = 16  # rows fetched beyond the last wanted one, so that a tie there is seen
