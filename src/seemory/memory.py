@@ -4,35 +4,28 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
-from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from seemory.errors import CollectionMismatch, MediaError, UsageError
+from seemory.errors import MediaError, UsageError
+from seemory.rooms import Rooms
 from seemory.settings import Settings, read_settings
 from seemory.telemetry import ProgressListener, ignore
-from seemory.types import Filter, Generation, Hit, Item, Kind
+from seemory.types import Filter, Hit, Item, Kind
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
     from seemory.duplicates import Duplicates
-    from seemory.indexing import FileResult, Indexer, IndexReport
+    from seemory.indexing import FileResult, IndexReport
     from seemory.models.encoder import Encoder
     from seemory.search import Example, Searcher
     from seemory.store.connect import Database
-    from seemory.store.generations import Generations
-    from seemory.store.items import Items
-    from seemory.store.query import Query
     from seemory.zero_shot import LabelScore
 
 Paths = str | os.PathLike[str]
-
-AUTO = "auto"
-"""The setting that means: the catalogue's default encoder if it can be had, otherwise the bundled one."""
 
 
 def open_memory(
@@ -66,50 +59,20 @@ class Memory:
             model: an encoder to insist on: a collection made with another one is refused.
         """
         self.settings = settings
-        self._insisted = None if model == AUTO else model
         self.home: Path = settings.home
         self.owner: str = settings.owner
         self.collection: str = settings.collection
-        self.notice: str | None = None
-        """One line about a choice that was made for the user (which encoder `auto` became), once it was made."""
-        self._lock = RLock()
-        self._database: Database | None = None
-        self._encoder: Encoder | None = None
-        self._model = AUTO  # the encoder's name or folder, as a collection remembers it; known once it is loaded
+        self._rooms = Rooms(settings, model)
 
-    # -- rooms ---------------------------------------------------------------------------------------------------
+    @property
+    def notice(self) -> str | None:
+        """One line about a choice that was made for the user (which encoder `auto` became), once it was made."""
+        return self._rooms.notice
 
     @property
     def database(self) -> Database:
         """The connection pool; the embedded server is started by its first use."""
-        with self._lock:
-            if self._database is None:
-                from seemory.store.connect import open_database
-
-                self.home.mkdir(parents=True, exist_ok=True)
-                options = self.settings
-                self._database = open_database(
-                    options.database_url, home=self.home, keep_warm=options.database.keep_warm
-                )
-            return self._database
-
-    @cached_property
-    def _generations(self) -> Generations:
-        from seemory.store.generations import Generations
-
-        return Generations(self.database)
-
-    @cached_property
-    def _items(self) -> Items:
-        from seemory.store.items import Items
-
-        return Items(self.database, self.owner)
-
-    @cached_property
-    def _query(self) -> Query:
-        from seemory.store.query import Query
-
-        return Query(self.database, self.owner)
+        return self._rooms.database
 
     @property
     def encoder(self) -> Encoder:
@@ -120,103 +83,12 @@ class Memory:
                 encoder's files have changed.
             ModelError: the encoder cannot be found or loaded.
         """
-        with self._lock:
-            if self._encoder is None:
-                live = self._generations.live(self.collection)
-                if live is not None:
-                    self._require_asked(live)
-                self._model = live.model if live else self._chosen_model()
-                encoder = self._load(self._model)
-                if live is not None:
-                    self._require_unchanged(live, encoder)
-                self._encoder = encoder
-            return self._encoder
+        return self._rooms.encoder
 
     @property
     def encoder_name(self) -> str:
         """The name of the collection's encoder."""
         return self.encoder.name
-
-    def _chosen_model(self) -> str:
-        """What a new collection is made with: a catalogue name, or a folder's full path."""
-        from seemory.models.encoder import remembered_name, resolve_auto
-
-        asked = self._insisted or self.settings.model
-        if asked != AUTO:
-            return remembered_name(asked, home=self.home)
-        options = self.settings.models
-        name, self.notice = resolve_auto(home=self.home, timeout_s=options.auto_wait_s, offline=options.offline)
-        return name
-
-    def _load(self, model: str) -> Encoder:
-        from seemory.models.encoder import load_encoder
-
-        options = self.settings.models
-        return load_encoder(model, home=self.home, threads=options.threads, offline=options.offline)
-
-    def _require_asked(self, live: Generation) -> None:
-        """The collection's encoder is the one insisted on, by name or, where folders are meant, by fingerprint."""
-        from seemory.models.encoder import remembered_name
-
-        if self._insisted is None:
-            return
-        asked = remembered_name(self._insisted, home=self.home)
-        folders = Path(asked).is_dir() or Path(live.model).is_dir()  # names alone need no files, and fetch none
-        if asked != live.model and not (folders and self._load(asked).fingerprint == live.fingerprint):
-            raise CollectionMismatch(
-                f"collection {self.collection!r} was made with {live.model}, not with {self._insisted}: vectors of two "
-                f"encoders cannot be compared; index into another collection (--collection), or leave the model out"
-            )
-
-    def _require_unchanged(self, live: Generation, encoder: Encoder) -> None:
-        if encoder.fingerprint != live.fingerprint:
-            raise CollectionMismatch(
-                f"the files of {live.model} are not those that collection {self.collection!r} was made with "
-                f"(fingerprint {encoder.fingerprint[:12]}, not {live.fingerprint[:12]}): restore them, or index anew "
-                f"into another collection (--collection)"
-            )
-
-    def _live(self) -> Generation:
-        """The generation to search.
-
-        Raises:
-            UsageError: nothing was ever indexed into this collection.
-        """
-        live = self._generations.live(self.collection)
-        if live is None:
-            raise UsageError(f"collection {self.collection!r} is empty: run `seemory index PATH` first")
-        return live
-
-    def _live_or_new(self) -> Generation:
-        encoder = self.encoder
-        live = self._generations.live(self.collection)
-        if live is None:
-            live = self._generations.create(
-                self.collection, "visual", model=self._model, fingerprint=encoder.fingerprint, dim=encoder.dim
-            )
-            self._require_unchanged(live, encoder)  # another process may have been first, with another encoder
-        return live
-
-    def _searcher(self) -> Searcher:
-        from seemory.search import Searcher
-
-        return Searcher(self._query, self._live(), self.encoder)
-
-    def _indexer(self, workers: int | None = None) -> Indexer:
-        from seemory.indexing import Indexer
-
-        options = self.settings
-        return Indexer(
-            self._items,
-            self._live_or_new(),
-            self.encoder,
-            workers=workers or options.index.workers,
-            batch_size=options.index.batch_size,
-            max_pixels=options.media.max_pixels,
-            thumbnail_size=options.media.thumbnail_size,
-        )
-
-    # -- what a user does ----------------------------------------------------------------------------------------
 
     def index(
         self,
@@ -242,7 +114,7 @@ class Memory:
             CollectionMismatch, ModelError, StoreError: nothing could be indexed at all.
         """
         roots = [Path(path).expanduser() for path in paths]
-        return self._indexer(workers).run(
+        return self._rooms.indexer(workers).run(
             roots, recursive=recursive, prune=prune, retry_failed=retry_failed, listen=listen
         )
 
@@ -251,7 +123,7 @@ class Memory:
     ) -> Iterator[FileResult]:
         """Like `index`, but each file's result as soon as it is committed."""
         roots = [Path(path).expanduser() for path in paths]
-        return self._indexer(workers).stream(roots, recursive=recursive, retry_failed=retry_failed)
+        return self._rooms.indexer(workers).stream(roots, recursive=recursive, retry_failed=retry_failed)
 
     def search(
         self,
@@ -283,7 +155,7 @@ class Memory:
             UsageError: nothing was asked for, or something of it is wrong.
             MediaError: the picture cannot be read.
         """
-        searcher = self._searcher()
+        searcher = self._rooms.searcher()
         examples: list[Example] = []
         if words is not None and words.strip():
             examples.append(searcher.words(words))
@@ -323,7 +195,7 @@ class Memory:
 
         if not 0.0 < threshold <= 1.0:
             raise UsageError(f"threshold is a cosine between 0 and 1, not {threshold}")
-        return find_duplicates(self._query, self._items, self._live(), threshold=threshold)
+        return find_duplicates(self._rooms.query, self._rooms.items, self._rooms.live(), threshold=threshold)
 
     def get(self, item: UUID | str) -> Item:
         """One item, by id, unique beginning of an id, or path.
@@ -331,42 +203,42 @@ class Memory:
         Raises:
             ItemNotFound: there is none, or several begin so.
         """
-        return self._items.get(self._id(item))
+        return self._rooms.items.get(self._id(item))
 
     def items(self, *, where: Sequence[Filter | str] = (), batch: int = 500) -> Iterator[Item]:
         """Every item of the collection that meets the conditions, in a stable order."""
         filters = [Filter.parse(condition) if isinstance(condition, str) else condition for condition in where]
         offset = 0
-        while page := self._items.listing(self.collection, limit=batch, offset=offset, filters=filters):
+        while page := self._rooms.items.listing(self.collection, limit=batch, offset=offset, filters=filters):
             yield from page
             offset += len(page)
 
     def thumbnail(self, item_id: UUID) -> bytes | None:
         """The stored small picture, as JPEG bytes, if there is one."""
-        return self._items.thumbnail(item_id)
+        return self._rooms.items.thumbnail(item_id)
 
     def forget(self, items: Iterable[UUID | str]) -> int:
         """How many items were removed from the memory; files on disk are never touched."""
-        return self._items.delete([self._id(item) for item in items])
+        return self._rooms.items.delete([self._id(item) for item in items])
 
     def stats(self) -> dict[str, object]:
         """Counts and sizes of the collection, with its encoder."""
-        live = self._generations.live(self.collection)
+        live = self._rooms.generations.live(self.collection)
         return {
             "collection": self.collection,
             "owner": self.owner,
             "model": live.model if live else None,
             "dim": live.dim if live else None,
             "generation": live.table if live else None,
-            **self._items.stats(self.collection),
+            **self._rooms.items.stats(self.collection),
         }
 
     def errors(self, *, limit: int = 100) -> list[tuple[str, str, int]]:
         """Files that could not be used: path, reason, number of attempts."""
-        return self._items.errors(self.collection, limit)
+        return self._rooms.items.errors(self.collection, limit)
 
     def _id(self, item: UUID | str) -> UUID:
-        return item if isinstance(item, UUID) else self._items.resolve(item, self.collection)
+        return item if isinstance(item, UUID) else self._rooms.items.resolve(item, self.collection)
 
     def _read(self, path: Paths) -> Image:
         """A picture file the user named, upright and no larger than the encoder needs."""
@@ -389,12 +261,9 @@ class Memory:
             return searcher.item(self._id(term), weight)
         return searcher.words(term, weight)
 
-    # -- life ----------------------------------------------------------------------------------------------------
-
     def close(self) -> None:
         """Let the database go; the embedded server stops with its last user, unless it is to stay warm."""
-        if self._database is not None:
-            self._database.close()
+        self._rooms.close()
 
     def __enter__(self) -> Memory:
         return self

@@ -15,6 +15,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from seemory.errors import UsageError
 
+AUTO = "auto"
+"""The model that means: the catalogue's default encoder if it can be had, otherwise the bundled one."""
+
 
 class IndexSettings(BaseModel):
     """How much work indexing takes on at once."""

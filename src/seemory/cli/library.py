@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from seemory.cli.display import print_hits, print_json, print_path, progress
-from seemory.cli.options import as_json, memory_for, where_it_is
+from seemory.cli.options import as_json, memory_for, say_notice, where_it_is
 
 
 @click.command()
@@ -34,9 +34,7 @@ def index(
     """Bring files and folders into the memory. Run it again any time: only what is new costs work."""
     with memory_for(**where) as memory:
         name = memory.encoder_name
-        if memory.notice:
-            click.echo(memory.notice, err=True)
-            memory.notice = None
+        say_notice(memory)
         with progress("Indexing") as listen:
             report = memory.index(
                 *paths, recursive=recursive, prune=prune, workers=workers, retry_failed=retry_failed, listen=listen

@@ -33,10 +33,14 @@ def where_it_is(command: F) -> F:
 def memory_for(
     home: Path | None, collection: str | None = None, owner: str | None = None, model: str | None = None
 ) -> Iterator[Memory]:
-    """The memory that the options and the settings name, closed at the end; says on stderr what `auto` chose."""
+    """The memory that the options and the settings name, closed at the end."""
     from seemory.memory import open_memory
 
     with open_memory(home=home, collection=collection, owner=owner, model=model) as memory:
         yield memory
-        if memory.notice:
-            click.echo(memory.notice, err=True)
+
+
+def say_notice(memory: Memory) -> None:
+    """Say on stderr which encoder `auto` became, if that is news."""
+    if memory.notice:
+        click.echo(memory.notice, err=True)
