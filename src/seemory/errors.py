@@ -15,7 +15,8 @@
     │   └── TowerMissing              2  asked for words from a picture-only encoder, or the reverse
     └── StoreError                    1
         ├── DatabaseUnreachable       3
-        └── MigrationFailed           1
+        ├── MigrationFailed           1
+        └── GenerationsChanged        1  an operator changed them meanwhile: look again, and repeat
 
 The message says which file or name, what is wrong, and what to do.
 """
@@ -99,3 +100,7 @@ class DatabaseUnreachable(StoreError):
 
 class MigrationFailed(StoreError):
     """A schema migration could not be applied; the database is as it was before it."""
+
+
+class GenerationsChanged(StoreError):
+    """A collection's generations are no longer those that a caller knew of; nothing was written or answered."""

@@ -3,6 +3,9 @@
 Each file costs only what is new about it: an unchanged one (size and time of change) costs a look, known bytes under a
 new name cost a hash, a new picture costs a forward pass. While one batch is written the next is embedded, and a file is
 reported only when it is committed; so a kill loses at most these two batches, and the next run goes on from there.
+
+A picture goes to the live generation and to the one beside it, if there is one. Should an operator change them while a
+batch is under way, the store refuses it whole, and it is made again for the generations there are then.
 """
 
 from __future__ import annotations
@@ -10,25 +13,22 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Literal
+from typing import Literal, TypeVar
 
-import numpy as np
-
-from seemory.errors import MediaError, ModelError
+from seemory.embedding import Embedded, Squares, Target, Targets, decode, embed
+from seemory.errors import GenerationsChanged, MediaError
 from seemory.lookahead import ahead, batches
 from seemory.media.files import FileState, find_files, hash_file
-from seemory.media.image import load_picture
-from seemory.models.encoder import Encoder
 from seemory.store.items import Items
 from seemory.telemetry import Progress, ProgressListener, ignore
-from seemory.types import Blob, EmbeddingRecord, FileOutcome, Generation, KnownFile, PictureFacts, Pixels, Vector
+from seemory.types import Blob, FileOutcome, Generation, KnownFile
 
 Status = Literal["indexed", "copied", "moved", "unchanged", "failed", "known_bad"]
 """indexed: embedded now; copied: same bytes as a known picture; moved: a known file under a new name;
@@ -37,6 +37,9 @@ failed: unreadable or not embedded, stored with its reason; known_bad: failed be
 
 LOOK = 1000  # files looked up in one query
 HASHED = 64  # files whose hashes are looked up in one query
+_TRIES = 20  # of one batch, while operators change the generations
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +107,19 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Decoded:
-    """A candidate with what its decoding gave; the full picture is let go, so that memory stays bounded."""
+    """A candidate with what its decoding gave."""
 
     candidate: _Candidate
-    pixels: Pixels | None = None
-    facts: PictureFacts | None = None
-    thumbnail: Blob | None = None
-    error: str | None = None
+    squares: Squares
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Candidates with all that was learned of them, for the generations they were embedded for."""
+
+    candidates: Sequence[_Candidate]
+    targets: Targets
+    outcomes: Sequence[FileOutcome]
 
 
 class _Settled:
@@ -139,17 +148,27 @@ class Indexer:
     def __init__(
         self,
         items: Items,
-        generation: Generation,
-        encoder: Encoder,
+        targets: Callable[[], Targets],
         *,
         workers: int | None = None,
         batch_size: int = 32,
         max_pixels: int = 200_000_000,
         thumbnail_size: int = 256,
     ) -> None:
+        """Nothing is read or written yet.
+
+        Args:
+            items: the owner's files and items.
+            targets: where new pictures go at this moment; asked again and again, as it may change during a run.
+            workers: decode threads.
+            batch_size: pictures a forward pass.
+            max_pixels: larger pictures are refused.
+            thumbnail_size: longest side of the small picture.
+        """
         self._items = items
-        self._generation = generation
-        self._encoder = encoder
+        self._targets = targets
+        self._latest = targets()  # as of the last batch: a guess of what the next one needs
+        self._collection = self._latest.live.generation.collection
         self._workers = workers or min(8, os.cpu_count() or 1)
         self._batch_size = batch_size
         self._max_pixels = max_pixels
@@ -213,26 +232,28 @@ class Indexer:
             hashed = ahead(hashers, self._hash, candidates, 2 * HASHED)
             fresh = self._unknown_bytes(hashed, settled)
             decoded = ahead(decoders, self._decode, fresh, self._batch_size + 2 * self._workers)
-            embedded = map(self._embed, batches(decoded, self._batch_size))
+            embedded = map(self._batch, batches(decoded, self._batch_size))
             write = partial(self._write, settled)
             for _ in ahead(writer, write, embedded, 2):  # one batch is written while the next is embedded
                 yield from settled.drain()
-        self._items.ensure_index(self._generation)
+        for target in self._targets().all:
+            self._items.ensure_index(target.generation)
         yield from settled.drain()
 
     def prune(self, roots: Sequence[Path]) -> int:
         """How many files under the roots were gone from disk and are now marked missing (left out of searches)."""
-        known = self._items.under(self._generation.collection, [os.path.abspath(root) for root in roots])  # noqa: PTH100
+        known = self._items.under(self._collection, [os.path.abspath(root) for root in roots])  # noqa: PTH100
         gone = [asset_id for asset_id, uri in known if not os.path.lexists(uri)]
-        return self._items.mark_missing(self._generation.collection, gone)
+        return self._items.mark_missing(self._collection, gone)
 
     def _changed(self, files: Iterable[FileState], settled: _Settled, retry_failed: bool) -> Iterator[_Candidate]:
         """The files whose size or time of change is new to the store, or that have no vector yet."""
         for group in batches(files, LOOK):
-            known = self._items.known(self._generation.collection, self._generation, [str(f.path) for f in group])
+            uris = [str(file.path) for file in group]
+            known = self._ask(lambda live, uris=uris: self._items.known(self._collection, live, uris))  # type: ignore[misc]
             back = [k.asset_id for k in known.values() if k.missing]
             if back:
-                self._items.unmark_missing(self._generation.collection, back)
+                self._items.unmark_missing(self._collection, back)
             for file in group:
                 uri = str(file.path)
                 before = known.get(uri)
@@ -240,7 +261,7 @@ class Indexer:
                     if before.embedded:
                         settled.add(FileResult(uri, "unchanged"))
                         continue
-                    if before.error is not None and not retry_failed:
+                    if before.error is not None and not retry_failed and not before.missing:
                         settled.add(FileResult(uri, "known_bad", before.error))
                         continue
                 yield _Candidate(uri, file.path, file.size, file.mtime_ns, before)
@@ -255,11 +276,11 @@ class Indexer:
         """The files whose bytes the store has no vector for; the others are settled by their hash alone."""
         for group in batches(hashed, HASHED):
             hashes = [c.sha256 for c in group if c.sha256 is not None]
-            known = self._items.by_hash(self._generation.collection, self._generation, hashes)
+            known = self._ask(lambda live, hashes=hashes: self._items.by_hash(self._collection, live, hashes))  # type: ignore[misc]
             pairs = []
             for candidate in group:
                 if candidate.error is not None:
-                    self._items.write(self._generation.collection, self._generation, [candidate.outcome()])
+                    self._write_unread(candidate)
                     settled.add(FileResult(candidate.uri, "failed", candidate.error))
                     continue
                 twins = [k for k in known.get(candidate.sha256 or b"", ()) if k.embedded]
@@ -275,53 +296,85 @@ class Indexer:
                     settled.add(FileResult(candidate.uri, "moved"))
                 else:
                     pairs.append((candidate, twins[0]))
-            if pairs:
-                self._items.copy_vectors(
-                    self._generation.collection,
-                    self._generation,
-                    [(candidate.outcome(), twin.asset_id) for candidate, twin in pairs],
-                )
+            if pairs and not self._copy(pairs):
+                yield from (candidate for candidate, _ in pairs)
+            else:
                 for candidate, _ in pairs:
                     settled.add(FileResult(candidate.uri, "copied"))
 
-    def _decode(self, candidate: _Candidate) -> _Decoded:
+    def _ask(self, look: Callable[[Generation], T]) -> T:
+        """What a look into the live generation gives; looked again where it was dropped in between."""
+        while True:
+            live = self._targets().live.generation
+            try:
+                return look(live)
+            except GenerationsChanged:
+                if self._targets().live.generation.id == live.id:
+                    raise
+
+    def _copy(self, pairs: Sequence[tuple[_Candidate, KnownFile]]) -> bool:
+        """Whether the files were written with the vectors of those that have the same bytes."""
+        targets = self._targets()
+        outcomes = [(candidate.outcome(), twin.asset_id) for candidate, twin in pairs]
         try:
-            picture = load_picture(
-                candidate.path,
-                target=self._encoder.image_size,
-                max_pixels=self._max_pixels,
-                thumbnail_size=self._thumbnail_size,
-            )
-            return _Decoded(candidate, self._encoder.preprocess(picture.image), picture.facts, picture.thumbnail)
-        except (OSError, MediaError) as error:
-            return _Decoded(candidate, error=str(error))
+            self._items.copy_vectors(self._collection, targets.live.generation, outcomes, targets.covered)
+            return True
+        except GenerationsChanged:
+            return False
 
-    def _embed(self, batch: Sequence[_Decoded]) -> list[FileOutcome]:
-        """All that was learned of a batch; the same bytes are embedded once."""
-        unique = {d.candidate.sha256: d.pixels for d in batch if d.pixels is not None}
-        embedded = dict(zip(unique, self._vectors(list(unique.values())), strict=True))
-        return [_outcome(d, *embedded.get(d.candidate.sha256, (None, None))) for d in batch]
+    def _write_unread(self, candidate: _Candidate) -> None:
+        """Commit a file that could not even be hashed."""
+        nothing = _Batch([candidate], self._targets(), [candidate.outcome()])
+        self._commit(nothing, lambda batch: replace(batch, targets=self._targets()))
 
-    def _write(self, settled: _Settled, outcomes: list[FileOutcome]) -> None:
+    def _decode(self, candidate: _Candidate) -> _Decoded:
+        squares = decode(
+            candidate.path,
+            [target.encoder for target in self._latest.all],
+            max_pixels=self._max_pixels,
+            thumbnail_size=self._thumbnail_size,
+        )
+        return _Decoded(candidate, squares)
+
+    def _batch(self, decoded: Sequence[_Decoded]) -> _Batch:
+        """All that was learned of a batch, for the generations of this moment."""
+        targets = self._latest = self._targets()
+        needed = {target.encoder.fingerprint for target in targets.all}
+        # A file decoded before a generation began lacks its squares, and its picture was let go: it is read once more.
+        same = [
+            d if d.squares.error or needed <= d.squares.pixels.keys() else self._decode(d.candidate) for d in decoded
+        ]
+        embedded = [self._embed(target, same) for target in targets.all]
+        outcomes = [_outcome(d, targets, [by_hash.get(d.candidate.sha256) for by_hash in embedded]) for d in same]
+        return _Batch([d.candidate for d in decoded], targets, outcomes)
+
+    def _embed(self, target: Target, batch: Sequence[_Decoded]) -> dict[Blob | None, Embedded]:
+        """Vectors and records by sha256; the same bytes are embedded once."""
+        unique = {d.candidate.sha256: d.squares.pixels[target.encoder.fingerprint] for d in batch if d.squares.pixels}
+        return dict(zip(unique, embed(target.encoder, list(unique.values())), strict=True))
+
+    def _again(self, batch: _Batch) -> _Batch:
+        """The same files for the generations there are now. The whole pictures are gone, so they are read once more."""
+        return self._batch([_Decoded(candidate, Squares()) for candidate in batch.candidates])
+
+    def _write(self, settled: _Settled, batch: _Batch) -> None:
         """Commit a batch; only then are its files settled."""
-        self._items.write(self._generation.collection, self._generation, outcomes)
-        for outcome in outcomes:
+        for outcome in self._commit(batch, self._again).outcomes:
             error = outcome.error or (outcome.record.error if outcome.record else None)
             settled.add(FileResult(outcome.uri, "failed" if error else "indexed", error))
 
-    def _vectors(self, pixels: Sequence[Pixels]) -> list[tuple[Vector | None, EmbeddingRecord]]:
-        """Each picture's vector and record; where a batch fails, its pictures are tried one by one."""
-        if not pixels:
-            return []
-        start = time.perf_counter()
-        try:
-            vectors = self._encoder.embed_pixels(np.stack(pixels))
-        except ModelError as error:
-            if len(pixels) > 1:
-                return [result for one in pixels for result in self._vectors([one])]
-            return [(None, self._encoder.record(error=f"{type(error).__name__}: {error}"[:200]))]
-        record = self._encoder.record(inference_time_ms=round((time.perf_counter() - start) * 1000 / len(pixels), 2))
-        return [(vector, record) for vector in vectors]
+    def _commit(self, batch: _Batch, again: Callable[[_Batch], _Batch]) -> _Batch:
+        """The batch as it was written: as it came, or as `again` made it after the generations changed."""
+        for tries_left in reversed(range(_TRIES)):
+            live = batch.targets.live.generation
+            try:
+                self._items.write(self._collection, live, batch.outcomes, batch.targets.covered)
+                break
+            except GenerationsChanged:
+                if not tries_left:
+                    raise
+                batch = again(batch)
+        return batch
 
 
 def _gone(twins: Sequence[KnownFile]) -> KnownFile | None:
@@ -329,10 +382,23 @@ def _gone(twins: Sequence[KnownFile]) -> KnownFile | None:
     return next((twin for twin in twins if not os.path.lexists(twin.uri)), None)
 
 
-def _outcome(decoded: _Decoded, vector: Vector | None, record: EmbeddingRecord | None) -> FileOutcome:
-    """All that was learned of one file, as the store takes it."""
+def _outcome(decoded: _Decoded, targets: Targets, embedded: Sequence[Embedded | None]) -> FileOutcome:
+    """All that was learned of one file, as the store takes it; `embedded` is in the order of the targets."""
     outcome = decoded.candidate.outcome()
-    if decoded.pixels is None or record is None:
-        return replace(outcome, error=decoded.error)
-    record = replace(record, frame_path=Path(decoded.candidate.uri).name)
-    return replace(outcome, facts=decoded.facts, thumbnail=decoded.thumbnail, vector=vector, record=record)
+    name = Path(decoded.candidate.uri).name
+    made = {
+        target.generation.id: (one[0], replace(one[1], frame_path=name))
+        for target, one in zip(targets.all, embedded, strict=True)
+        if one is not None
+    }
+    if not decoded.squares.pixels or not made:
+        return replace(outcome, error=decoded.squares.error)
+    vector, record = made.pop(targets.live.generation.id)
+    return replace(
+        outcome,
+        facts=decoded.squares.facts,
+        thumbnail=decoded.squares.thumbnail,
+        vector=vector,
+        record=record,
+        beside=made,
+    )

@@ -18,9 +18,11 @@ from seemory.types import Filter, Hit, Item, Kind
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from seemory.backfilling import BackfillReport
     from seemory.duplicates import Duplicates
     from seemory.indexing import FileResult, IndexReport
     from seemory.models.encoder import Encoder
+    from seemory.reembedding import Reembedding
     from seemory.search import Example, Searcher
     from seemory.store.connect import Database
     from seemory.zero_shot import LabelScore
@@ -76,7 +78,7 @@ class Memory:
 
     @property
     def encoder(self) -> Encoder:
-        """The collection's own encoder, or, for a new collection, the one that was asked for.
+        """The live generation's encoder, or, for a new collection, the one that was asked for.
 
         Raises:
             CollectionMismatch: the collection was made with another encoder than the one insisted on, or its
@@ -155,18 +157,22 @@ class Memory:
             UsageError: nothing was asked for, or something of it is wrong.
             MediaError: the picture cannot be read.
         """
-        searcher = self._rooms.searcher()
-        examples: list[Example] = []
-        if words is not None and words.strip():
-            examples.append(searcher.words(words))
-        if image is not None:
-            examples.append(searcher.picture(self._read(image)))
-        if like is not None:
-            examples.append(searcher.item(self._id(like)))
-        examples += [self._term(searcher, term, 1.0) for term in plus]
-        examples += [self._term(searcher, term, -1.0) for term in minus]
         filters = [Filter.parse(condition) if isinstance(condition, str) else condition for condition in where]
-        return searcher.hits(examples, limit=limit, offset=offset, min_score=min_score, kind=kind, filters=filters)
+
+        def answer() -> list[Hit]:
+            searcher = self._rooms.searcher()
+            examples: list[Example] = []
+            if words is not None and words.strip():
+                examples.append(searcher.words(words))
+            if image is not None:
+                examples.append(searcher.picture(self._read(image, searcher.encoder)))
+            if like is not None:
+                examples.append(searcher.item(self._id(like)))
+            examples.extend(self._term(searcher, term, 1.0) for term in plus)
+            examples.extend(self._term(searcher, term, -1.0) for term in minus)
+            return searcher.hits(examples, limit=limit, offset=offset, min_score=min_score, kind=kind, filters=filters)
+
+        return self._rooms.steadily(answer)
 
     def similar(self, item: UUID | str | Paths, *, limit: int = 10) -> list[Hit]:
         """Items that look like a stored item (by id, beginning of an id, or path) or like any picture file."""
@@ -187,7 +193,7 @@ class Memory:
 
         encoder = self.encoder
         classifier = ZeroShotClassifier(encoder, labels, templates or PHOTO_TEMPLATES)
-        return classifier.classify(encoder.embed_images([self._read(image)]))[0]
+        return classifier.classify(encoder.embed_images([self._read(image, encoder)]))[0]
 
     def duplicates(self, *, threshold: float = 0.95) -> Duplicates:
         """Files with the same bytes, and pictures whose vectors have at least this cosine, as two tiers."""
@@ -195,7 +201,31 @@ class Memory:
 
         if not 0.0 < threshold <= 1.0:
             raise UsageError(f"threshold is a cosine between 0 and 1, not {threshold}")
-        return find_duplicates(self._rooms.query, self._rooms.items, self._rooms.live(), threshold=threshold)
+        rooms = self._rooms
+        return rooms.steadily(lambda: find_duplicates(rooms.query, rooms.items, rooms.live(), threshold=threshold))
+
+    def reembedding(self) -> Reembedding:
+        """What moves this collection, of all its owners, from one encoder to another while searches go on."""
+        return self._rooms.reembedding()
+
+    def backfill(self, *, retry: bool = False, limit: int = 100, listen: ProgressListener = ignore) -> BackfillReport:
+        """Which items have no vector, counted by reason, and, with `retry`, what became of embedding them again.
+
+        Args:
+            retry: read their files and embed them again, for every generation.
+            limit: how many of them are named in the report; all are counted.
+            listen: called with the progress.
+
+        Raises:
+            UsageError: nothing was ever indexed into this collection.
+        """
+        from seemory.backfilling import backfill
+
+        options = self.settings
+        self._rooms.live()  # or it is said that nothing was ever indexed
+        targets = self._rooms.targets()
+        pace = self._rooms.pace()
+        return backfill(self.database, options.owner, targets, pace, retry=retry, limit=limit, listen=listen)
 
     def get(self, item: UUID | str) -> Item:
         """One item, by id, unique beginning of an id, or path.
@@ -240,15 +270,13 @@ class Memory:
     def _id(self, item: UUID | str) -> UUID:
         return item if isinstance(item, UUID) else self._rooms.items.resolve(item, self.collection)
 
-    def _read(self, path: Paths) -> Image:
+    def _read(self, path: Paths, encoder: Encoder) -> Image:
         """A picture file the user named, upright and no larger than the encoder needs."""
         from seemory.media.image import load_picture
 
         options = self.settings.media
         try:
-            picture = load_picture(
-                Path(path).expanduser(), target=self.encoder.image_size, max_pixels=options.max_pixels
-            )
+            picture = load_picture(Path(path).expanduser(), target=encoder.image_size, max_pixels=options.max_pixels)
         except MediaError as error:
             raise type(error)(f"{path}: {error}") from error
         return picture.image
@@ -256,7 +284,7 @@ class Memory:
     def _term(self, searcher: Searcher, term: str, weight: float) -> Example:
         path = Path(term).expanduser()
         if path.is_file():
-            return searcher.picture(self._read(path), weight)
+            return searcher.picture(self._read(path, searcher.encoder), weight)
         if _looks_like_id(term):
             return searcher.item(self._id(term), weight)
         return searcher.words(term, weight)

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from seemory.errors import CollectionMismatch, UsageError
+from seemory.errors import CollectionMismatch, GenerationsChanged, ModelError, UsageError
 from seemory.settings import AUTO, Settings
 from seemory.types import Generation
 
 if TYPE_CHECKING:
+    from seemory.catching_up import Pace
+    from seemory.embedding import Targets
     from seemory.indexing import Indexer
     from seemory.models.encoder import Encoder
+    from seemory.reembedding import Reembedding
     from seemory.search import Searcher
     from seemory.store.connect import Database
     from seemory.store.generations import Generations
     from seemory.store.items import Items
     from seemory.store.query import Query
+
+T = TypeVar("T")
+
+_DROPS = 3  # of generations, that one search lives through
 
 
 class Rooms:
@@ -32,8 +41,11 @@ class Rooms:
         self._insisted = None if insisted == AUTO else insisted
         self._lock = RLock()
         self._database: Database | None = None
-        self._encoder: Encoder | None = None
-        self._model = AUTO  # the encoder's name or folder, as a collection remembers it; known once it is loaded
+        self._encoders: dict[str, Encoder] = {}  # of the collection's generations, by fingerprint
+        self._first: Encoder | None = None  # of a collection that was new when it was asked for
+        self._model = AUTO  # that encoder's name or folder, as a collection remembers it; known once it is loaded
+        self._found: dict[str, Encoder] = {}  # those that re-embedding asked for, by name
+        self._unavailable: set[str] = set()  # fingerprints of encoders beside the live one that cannot be had here
 
     @property
     def database(self) -> Database:
@@ -72,24 +84,44 @@ class Rooms:
 
     @property
     def encoder(self) -> Encoder:
-        """The collection's own encoder, or, for a new collection, the one that was asked for.
+        """The encoder of the collection's live generation, or, for a new collection, the one that was asked for.
 
         Raises:
             CollectionMismatch: the collection was made with another encoder than the one insisted on, or its
                 encoder's files have changed.
             ModelError: the encoder cannot be found or loaded.
         """
+        live = self.generations.live(self.collection)
+        if live is not None:
+            return self.encoder_of(live)
         with self._lock:
-            if self._encoder is None:
-                live = self.generations.live(self.collection)
-                if live is not None:
-                    self._require_asked(live)
-                self._model = live.model if live else self._chosen_model()
-                encoder = self._load(self._model)
-                if live is not None:
-                    self._require_unchanged(live, encoder)
-                self._encoder = encoder
-            return self._encoder
+            if self._first is None:
+                self._model = self._chosen_model()
+                self._first = self._load(self._model)
+            return self._first
+
+    def encoder_of(self, generation: Generation) -> Encoder:
+        """The encoder that made a generation's vectors, loaded once; it is known by its fingerprint, not its name.
+
+        A live generation may be another one tomorrow. Whoever asks for the encoder of the one that is being searched
+        can never compare two encoders' vectors.
+
+        Raises:
+            CollectionMismatch: its files have changed, or the model insisted on is none of the collection's.
+            ModelError: it cannot be found or loaded.
+        """
+        with self._lock:
+            self._require_asked()
+            encoder = self._encoders.get(generation.fingerprint)
+            if encoder is None:
+                encoder = self._first or self._load(generation.model)
+                if encoder.fingerprint != generation.fingerprint:
+                    encoder = self._load(generation.model)
+                self._require_unchanged(generation, encoder)
+                here = {known.fingerprint for known in self.generations.all(self.collection)}
+                self._encoders = {name: kept for name, kept in self._encoders.items() if name in here}
+                self._encoders[generation.fingerprint] = encoder
+            return encoder
 
     def _chosen_model(self) -> str:
         """What a new collection is made with: a catalogue name, or a folder's full path."""
@@ -102,25 +134,45 @@ class Rooms:
         name, self.notice = resolve_auto(home=home, timeout_s=options.auto_wait_s, offline=options.offline)
         return name
 
+    def _find(self, model: str) -> tuple[str, Encoder]:
+        """How to remember that model, and its encoder, which may be a generation's already."""
+        from seemory.models.encoder import remembered_name
+
+        name = remembered_name(model, home=self.settings.home)
+        with self._lock:
+            if name not in self._found:
+                self._found[name] = self._load(name)
+            return name, self._found[name]
+
     def _load(self, model: str) -> Encoder:
         from seemory.models.encoder import load_encoder
 
         options = self.settings.models
         return load_encoder(model, home=self.settings.home, threads=options.threads, offline=options.offline)
 
-    def _require_asked(self, live: Generation) -> None:
-        """The collection's encoder is the one insisted on, by name or, where folders are meant, by fingerprint."""
+    def _require_asked(self) -> None:
+        """The encoder insisted on is one the collection answers with, or did, or is about to (live, retired, ready).
+
+        So a program that names its encoder goes on through a switch, and its name can be changed at leisure until the
+        old generation is dropped. Asked once. By name or, where folders are meant, by fingerprint.
+        """
         from seemory.models.encoder import remembered_name
 
         if self._insisted is None:
             return
         asked = remembered_name(self._insisted, home=self.settings.home)
-        folders = Path(asked).is_dir() or Path(live.model).is_dir()  # names alone need no files, and fetch none
-        if asked != live.model and not (folders and self._load(asked).fingerprint == live.fingerprint):
-            raise CollectionMismatch(
-                f"collection {self.collection!r} was made with {live.model}, not with {self._insisted}: vectors of two "
-                f"encoders cannot be compared; index into another collection (--collection), or leave the model out"
-            )
+        made = [known for known in self.generations.all(self.collection) if known.state != "building"]
+        if made and not any(asked == known.model for known in made):
+            folders = any(Path(name).is_dir() for name in (asked, *(known.model for known in made)))
+            # names alone need no files, and fetch none
+            if not folders or self._load(asked).fingerprint not in {known.fingerprint for known in made}:
+                raise CollectionMismatch(
+                    f"collection {self.collection!r} was made with {made[0].model}, not with {self._insisted}: vectors "
+                    f"of two encoders cannot be compared; index into another collection (--collection), leave the "
+                    f"model out, or change the collection's (seemory reembed start --to {self._insisted})"
+                )
+        if made:
+            self._insisted = None
 
     def _require_unchanged(self, live: Generation, encoder: Encoder) -> None:
         if encoder.fingerprint != live.fingerprint:
@@ -154,16 +206,55 @@ class Rooms:
                 self.collection, "visual", model=self._model, fingerprint=encoder.fingerprint, dim=encoder.dim
             )
             if live.state != "live":
+                from seemory.store.transitions import Transitions
+
+                Transitions(self.database, self.collection).drop()  # what was just made beside the other's
                 raise CollectionMismatch(
                     f"collection {self.collection!r} was just made with another encoder: run again"
                 )
         return live
 
     def searcher(self) -> Searcher:
-        """Answers queries over the live generation. Raises as `live` and `encoder` do."""
+        """Answers queries over the live generation of this moment, with its encoder. Raises as `live` and `encoder` do.
+
+        It stays with that generation: an answer is of one generation, whatever is switched meanwhile.
+        """
         from seemory.search import Searcher
 
-        return Searcher(self.query, self.live(), self.encoder)
+        live = self.live()
+        return Searcher(self.query, live, self.encoder_of(live))
+
+    def steadily(self, answer: Callable[[], T]) -> T:
+        """What `answer` gives; asked again where the generation it had begun with was switched off and dropped."""
+        for _ in range(_DROPS):
+            try:
+                return answer()
+            except GenerationsChanged:
+                continue
+        return answer()
+
+    def targets(self) -> Targets:
+        """Where new pictures go: the live generation, made if there is none, and the one beside it.
+
+        A generation beside the live one whose encoder cannot be had here does not keep anybody from indexing: it is
+        skipped, and has a backlog. Raises as `live_or_new` does.
+        """
+        from seemory.embedding import Target, Targets
+
+        found = self.generations.all(self.collection)
+        live = found[0] if found and found[0].state == "live" else self.live_or_new()
+        beside = []
+        for generation in found:
+            if generation.id != live.id and generation.fingerprint not in self._unavailable:
+                try:
+                    beside.append(Target(generation, self.encoder_of(generation)))
+                except (ModelError, CollectionMismatch) as error:
+                    self._unavailable.add(generation.fingerprint)
+                    self.notice = (
+                        f"not kept up to date: the {generation.state} generation of {generation.model} ({error})"
+                    )
+        skipped = {generation.id for generation in found} - {target.generation.id for target in beside}
+        return Targets(Target(live, self.encoder_of(live)), tuple(beside), frozenset(skipped))
 
     def indexer(self, workers: int | None = None) -> Indexer:
         """Brings files into the live generation, which is made if there is none. Raises as `encoder` does."""
@@ -172,13 +263,26 @@ class Rooms:
         options = self.settings
         return Indexer(
             self.items,
-            self.live_or_new(),
-            self.encoder,
+            self.targets,
             workers=workers or options.index.workers,
             batch_size=options.index.batch_size,
             max_pixels=options.media.max_pixels,
             thumbnail_size=options.media.thumbnail_size,
         )
+
+    def reembedding(self) -> Reembedding:
+        """Moves the collection from one encoder to another."""
+        from seemory.reembedding import Reembedding
+
+        return Reembedding(self.database, self.collection, find=self._find, pace=self.pace())
+
+    def pace(self) -> Pace:
+        """How much work is taken on at once."""
+        from seemory.catching_up import Pace
+
+        options = self.settings
+        workers = options.index.workers or min(8, os.cpu_count() or 1)
+        return Pace(workers, options.index.batch_size, options.media.max_pixels)
 
     def close(self) -> None:
         """Let the database go; the embedded server stops with its last user, unless it is to stay warm."""

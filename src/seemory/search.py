@@ -51,16 +51,16 @@ class Searcher:
 
     def __init__(self, query: Query, generation: Generation, encoder: Encoder) -> None:
         self._query = query
-        self._generation = generation
-        self._encoder = encoder
+        self.generation = generation
+        self.encoder = encoder
 
     def words(self, text: str, weight: float = 1.0) -> Example:
         """The example that words make."""
-        return Example(self._encoder.embed_texts([text])[0], "text_to_image", weight)
+        return Example(self.encoder.embed_texts([text])[0], "text_to_image", weight)
 
     def picture(self, picture: Image, weight: float = 1.0) -> Example:
         """The example that a picture makes."""
-        return Example(self._encoder.embed_images([picture])[0], "image_to_image", weight)
+        return Example(self.encoder.embed_images([picture])[0], "image_to_image", weight)
 
     def item(self, item_id: UUID, weight: float = 1.0) -> Example:
         """The example that a stored item's vector makes: no forward pass.
@@ -68,9 +68,9 @@ class Searcher:
         Raises:
             UsageError: the item has no vector (its embedding failed, or it is not in this collection).
         """
-        found = self._query.vectors(self._generation, [item_id]).get(item_id)
+        found = self._query.vectors(self.generation, [item_id]).get(item_id)
         if found is None:
-            raise UsageError(f"item {item_id} has no vector in collection {self._generation.collection!r}")
+            raise UsageError(f"item {item_id} has no vector in collection {self.generation.collection!r}")
         return Example(found, "image_to_image", weight, item_id)
 
     def hits(
@@ -93,7 +93,7 @@ class Searcher:
         vector = combine(examples)
         calibration = self._calibration(examples)
         neighbours = self._query.nearest(
-            self._generation,
+            self.generation,
             vector,
             limit=limit,
             offset=offset,
@@ -103,8 +103,7 @@ class Searcher:
             min_cosine=None if min_score is None else calibration.cosine(min_score),
         )
         return [
-            _hit(neighbour, offset + n, calibration, self._generation.channel)
-            for n, neighbour in enumerate(neighbours, start=1)
+            _hit(neighbour, offset + n, calibration, self.generation) for n, neighbour in enumerate(neighbours, start=1)
         ]
 
     def _calibration(self, examples: Sequence[Example]) -> Calibration:
@@ -112,14 +111,14 @@ class Searcher:
         kinds = {example.direction for example in examples if example.weight > 0} or {
             example.direction for example in examples
         }
-        chosen = [self._encoder.calibration(direction) for direction in sorted(kinds)]
+        chosen = [self.encoder.calibration(direction) for direction in sorted(kinds)]
         if len(chosen) == 1:
             return Calibration(chosen[0])
         names = CosineStatistics.__slots__
         return Calibration(CosineStatistics(*(float(np.mean([getattr(c, name) for c in chosen])) for name in names)))
 
 
-def _hit(neighbour: Neighbour, rank: int, calibration: Calibration, channel: str) -> Hit:
+def _hit(neighbour: Neighbour, rank: int, calibration: Calibration, generation: Generation) -> Hit:
     item, cosine = neighbour.item, neighbour.cosine
     facts = {
         "width": item.width,
@@ -141,4 +140,5 @@ def _hit(neighbour: Neighbour, rank: int, calibration: Calibration, channel: str
         metadata={name: value for name, value in facts.items() if value is not None} | dict(item.metadata),
     )
     sigmas = calibration.sigmas(cosine)
-    return replace(hit, reasons=(f"{channel}: cosine {cosine:.3f}, {sigmas:+.1f} σ from unrelated pairs",))
+    why = f"{generation.channel}: cosine {cosine:.3f}, {sigmas:+.1f} σ from unrelated pairs"
+    return replace(hit, reasons=(why, f"answered by {generation.table}"))

@@ -115,6 +115,8 @@ class FileOutcome:
     record: EmbeddingRecord | None = None
     error: str | None = None
     """Why the file gave no item: set when it could not be read at all."""
+    beside: Mapping[int, tuple[Vector | None, EmbeddingRecord]] = field(default_factory=dict)
+    """Vector and record for each other generation (by its id) that is kept up to date beside the live one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from seemory.errors import DatabaseUnreachable, StoreError, UsageError
+from seemory.errors import DatabaseUnreachable, GenerationsChanged, StoreError, UsageError
 from seemory.store.embedded import EmbeddedServer, binaries
 from seemory.store.halfvec import halfvec_adapters
 from seemory.store.migrate import migrate, pending
@@ -55,6 +55,7 @@ class Database:
         Raises:
             UsageError: the owner's name is empty or cannot be stored.
             DatabaseUnreachable: no connection could be had, or it broke.
+            GenerationsChanged: a generation's table was dropped.
             StoreError: Postgres refused a statement.
         """
         if owner is not None and (not owner or clean(owner) != owner):
@@ -74,6 +75,8 @@ class Database:
             if connection is None or connection.closed:
                 raise DatabaseUnreachable(f"the connection to {shown(self.url)} broke: {error}") from error
             raise StoreError(f"Postgres failed: {error}") from error
+        except psycopg.errors.UndefinedTable as error:  # only tables of generations ever go away
+            raise GenerationsChanged(f"a table of vectors was dropped meanwhile: {error}") from error
         except psycopg.Error as error:
             raise StoreError(f"Postgres refused: {error}") from error
 

@@ -50,17 +50,18 @@ class Generations:
             ).fetchone()
         return Generation(*row) if row else None
 
+    def all(self, collection: str, channel: Channel = "visual") -> list[Generation]:
+        """All generations of a collection's channel as of one moment, the live one first, then newest first."""
+        with self._database.transaction(None) as connection:
+            return generations_of(connection, collection, channel)
+
     def create(self, collection: str, channel: Channel, *, model: str, fingerprint: str, dim: int) -> Generation:
         """The generation of that fingerprint, made if there is none: live if no other is, or else building.
 
         Raises:
             UsageError: more dimensions than the index takes, or a name that is empty or cannot be stored.
         """
-        if not 0 < dim <= MOST_DIMENSIONS:
-            raise UsageError(
-                f"{model} has {dim} dimensions, and the index of half-precision vectors takes at most "
-                f"{MOST_DIMENSIONS}: choose a narrower encoder"
-            )
+        require_width(model, dim)
         if not collection.strip() or clean(collection) != collection:
             raise UsageError(f"{collection!r} is no name for a collection")
         with self._database.transaction(None) as connection:
@@ -76,7 +77,7 @@ class Generations:
             ).fetchone()
             if existing:
                 return Generation(*existing)
-            return _create(connection, collection, channel, model, fingerprint, dim)
+            return make_generation(connection, collection, channel, model, fingerprint, dim)
 
     def collections(self) -> list[str]:
         """The names of all collections, in order."""
@@ -84,9 +85,35 @@ class Generations:
             return [name for (name,) in connection.execute("SELECT name FROM seemory.collection ORDER BY name")]
 
 
-def _create(
+def require_width(model: str, dim: int) -> None:
+    """Refuse vectors that no index takes.
+
+    Raises:
+        UsageError: they have none, or too many dimensions.
+    """
+    if not 0 < dim <= MOST_DIMENSIONS:
+        raise UsageError(
+            f"{model} has {dim} dimensions, and the index of half-precision vectors takes at most "
+            f"{MOST_DIMENSIONS}: choose a narrower encoder"
+        )
+
+
+def generations_of(
+    connection: psycopg.Connection[Any], collection: str, channel: Channel = "visual", *, lock: bool = False
+) -> list[Generation]:
+    """All generations of a collection's channel, the live one first; with `lock`, nobody else changes them."""
+    rows = connection.execute(
+        f"{_SELECT} WHERE c.name = %s AND g.channel = %s ORDER BY g.state = 'live' DESC, g.id DESC"
+        + (" FOR UPDATE OF g" if lock else ""),
+        [collection, channel],
+    )
+    return [Generation(*row) for row in rows]
+
+
+def make_generation(
     connection: psycopg.Connection[Any], collection: str, channel: Channel, model: str, fingerprint: str, dim: int
 ) -> Generation:
+    """A new generation with its table: live if no other is, or else building."""
     # The table is named after its generation's number, so the number comes first.
     row = connection.execute(
         """

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID
@@ -68,23 +68,44 @@ class Items:
                 found.setdefault(file.sha256 or b"", []).append(file)
         return found
 
-    def write(self, collection: str, generation: Generation, outcomes: Sequence[FileOutcome]) -> int:
+    def write(
+        self,
+        collection: str,
+        generation: Generation,
+        outcomes: Sequence[FileOutcome],
+        covered: Collection[int] | None = None,
+    ) -> int:
         """How many files were written, all or none; writing the same again changes nothing but the times.
 
         A file with an error loses its items and keeps the error. The last of several outcomes of one file counts.
 
+        Args:
+            collection, generation: the live generation of that collection.
+            outcomes: what was learned of each file.
+            covered: ids of all generations that the outcomes were made for, the live one among them; None: not asked.
+
         Raises:
-            UsageError: a vector has another width than the generation.
+            UsageError: a vector has another width than its generation.
+            GenerationsChanged: the collection has other generations by now than `covered`, or another live one.
         """
         naming.require_same_collection(collection, generation)
         with self._transaction() as connection:
-            return write(connection, self.owner, generation, [(outcome, None) for outcome in outcomes])
+            return write(connection, self.owner, generation, [(outcome, None) for outcome in outcomes], covered)
 
-    def copy_vectors(self, collection: str, generation: Generation, pairs: Sequence[tuple[FileOutcome, UUID]]) -> int:
-        """How many files were written with the vector, facts and thumbnail of an asset that has the same bytes."""
+    def copy_vectors(
+        self,
+        collection: str,
+        generation: Generation,
+        pairs: Sequence[tuple[FileOutcome, UUID]],
+        covered: Collection[int] | None = None,
+    ) -> int:
+        """How many files were written with the vectors, facts and thumbnail of an asset that has the same bytes.
+
+        Raises as `write` does.
+        """
         naming.require_same_collection(collection, generation)
         with self._transaction() as connection:
-            return write(connection, self.owner, generation, pairs)
+            return write(connection, self.owner, generation, pairs, covered)
 
     def ensure_index(self, generation: Generation) -> bool:
         """Whether the generation's approximate index was built now, because the owner's rows have become many."""

@@ -80,10 +80,12 @@ class Query:
         exclude: Sequence[UUID] = (),
         min_cosine: float | None = None,
         include_missing: bool = False,
+        exact: bool = False,
     ) -> list[Neighbour]:
         """The `limit` items of highest cosine after the first `offset`; fewer only if no more meet the conditions.
 
-        Ties are ordered by item id. Files that are gone from disk are left out unless `include_missing`.
+        Ties are ordered by item id. Files that are gone from disk are left out unless `include_missing`. With `exact`
+        the index is never asked.
 
         Raises:
             UsageError: a filter is wrong, or the vector has another width than the generation, or no direction.
@@ -93,8 +95,9 @@ class Query:
             return []
         clause, values = _where(filters, kind, exclude, include_missing)
         with self._database.transaction(self.owner) as connection:
-            found = self._nearest(connection, generation, query, limit + max(offset, 0), clause, values)
-            found = found[max(offset, 0) : limit + max(offset, 0)]
+            wanted = limit + max(offset, 0)
+            found = self._nearest(connection, generation, query, wanted, clause, values, exact)
+            found = found[max(offset, 0) : wanted]
             if min_cosine is not None:
                 found = [(item_id, distance) for item_id, distance in found if 1 - distance >= min_cosine]
             if not found:
@@ -111,11 +114,12 @@ class Query:
         wanted: int,
         clause: SQL | Composed,
         values: list[Any],
+        exact: bool,
     ) -> list[tuple[UUID, float]]:
         """The first `wanted` (item id, distance), by the way that suits the number of rows that could be hits."""
         parts = {"table": Identifier("seemory", generation.table), "conditions": clause}
         fetch = wanted + _TIES
-        if fetch <= _LARGEST_EF and self._many(connection, generation, clause, values):
+        if not exact and fetch <= _LARGEST_EF and self._many(connection, generation, clause, values):
             with connection.transaction(force_rollback=True):  # the settings end with this block
                 connection.execute(_INDEX_SETTINGS, [str(max(64, fetch))])
                 found = connection.execute(

@@ -1,9 +1,14 @@
 # ruff: noqa: S608 - statements are put together from this package's own constants; values are always parameters
-"""A batch of file outcomes → rows: one binary COPY into a staging table, then one statement a table."""
+"""A batch of file outcomes → rows: one binary COPY into a staging table, then one statement a table.
+
+Beside the live generation others may be kept up to date: one being built, one kept to roll back to. What an outcome
+brings for them is written in the same transaction; a changed picture's older vectors are dropped where it brings none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,10 +18,12 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
-from seemory.errors import UsageError
+from seemory.errors import GenerationsChanged, UsageError
 from seemory.store.halfvec import Halfvec
+from seemory.store.locks import lock_for_writing
+from seemory.store.owners import register_owner
 from seemory.store.texts import clean, clean_json, escape
-from seemory.types import FileOutcome, Generation, PictureFacts
+from seemory.types import EmbeddingRecord, FileOutcome, Generation, PictureFacts, Vector
 
 # Made once for each connection, emptied by each commit.
 _STAGING = """
@@ -119,17 +126,65 @@ _VECTORS = (
 _DROP_STALE = "DELETE FROM {table} v USING (SELECT i.id" + _OF_ITEM + " AND n.changed) stale WHERE v.item_id = stale.id"
 
 
+_STAGING_BESIDE = """
+CREATE TEMPORARY TABLE IF NOT EXISTS incoming_beside (
+    uri text, uri_key uuid GENERATED ALWAYS AS (md5(uri)::uuid) STORED, embedding halfvec, record jsonb
+) ON COMMIT DELETE ROWS"""
+_COPY_BESIDE = "COPY pg_temp.incoming_beside (uri, embedding, record) FROM STDIN (FORMAT BINARY)"
+
+_BESIDE = (
+    "INSERT INTO {table} (owner_id, item_id, embedding, metadata) "
+    "SELECT %(owner)s, i.id, b.embedding, b.record"
+    + _OF_ITEM.replace("\nWHERE", "\nJOIN pg_temp.incoming_beside b ON b.uri_key = n.uri_key\nWHERE")
+    + " ORDER BY i.id ON CONFLICT (owner_id, item_id) DO UPDATE SET "
+    "embedding = excluded.embedding, metadata = excluded.metadata"
+)
+
+# The same bytes have the same vector, or the same reason for none, in every generation that knows them.
+_COPY_OVER = (
+    "INSERT INTO {table} (owner_id, item_id, embedding, metadata) "
+    "SELECT %(owner)s, i.id, v.embedding, "
+    "v.metadata || jsonb_build_object('frame_path', regexp_replace(n.uri, '^.*/', ''))"
+    + _OF_ITEM.replace(
+        "\nWHERE",
+        "\nJOIN seemory.item twin ON twin.owner_id = %(owner)s AND twin.asset_id = n.source AND twin.ordinal = 0"
+        "\nJOIN {table} v ON v.owner_id = twin.owner_id AND v.item_id = twin.id\nWHERE",
+    )
+    + " ORDER BY i.id ON CONFLICT (owner_id, item_id) DO UPDATE SET "
+    "embedding = excluded.embedding, metadata = excluded.metadata"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """Another generation of the collection."""
+
+    id: int
+    table: Identifier
+    dim: int
+    kept_up: bool
+    """Whether it is of the same channel, so that it gets what the live one gets."""
+
+
 def write(
     connection: psycopg.Connection[Any],
     owner: str,
     generation: Generation,
     outcomes: Sequence[tuple[FileOutcome, UUID | None]],
+    covered: Collection[int] | None = None,
 ) -> int:
-    """How many files were written; each outcome may name an asset of the same bytes to take what it lacks from."""
+    """How many files were written; each outcome may name an asset of the same bytes to take what it lacks from.
+
+    Args:
+        covered: ids of the generations that the outcomes were made for. If they are no longer the collection's, or
+            `generation` is no longer live, nothing is written and GenerationsChanged raised; None: not asked.
+    """
     rows = {outcome.uri: _row(outcome, source, generation) for outcome, source in outcomes}  # the last one wins
     if not rows:
         return 0
-    collection, other_tables = _place(connection, generation)
+    lock_for_writing(connection, generation.collection)
+    collection, others = _place(connection, generation, covered)
+    register_owner(connection, owner, collection)
     table = Identifier("seemory", generation.table)
     names = {"owner": owner, "collection": collection}
     connection.execute(_STAGING)
@@ -138,51 +193,89 @@ def write(
         copy.set_types(list(_COLUMNS.values()))
         for row in rows.values():
             copy.write_row(row)
-    if any(source is not None for _, source in outcomes):
+    copies = any(source is not None for _, source in outcomes)
+    if copies:
         connection.execute(SQL(_FILL).format(table=table), names)
         connection.execute(_DROP_UNFILLED)
-    if other_tables:
+    if others:
         connection.execute(_MARK_CHANGED, names)
     written = connection.execute(_ASSETS, names).rowcount
     connection.execute(_DROP_ITEMS_OF_FAILED, names)
     connection.execute(_ITEMS, names)
     connection.execute(SQL(_VECTORS).format(table=table), names)
-    for other in other_tables:  # a changed picture's vectors of other generations show what it no longer is
-        stale = SQL(_DROP_STALE + " AND v.owner_id = %(owner)s")
-        connection.execute(stale.format(table=Identifier("seemory", other)), names)
+    for other in others:  # a changed picture's vectors of other generations show what it no longer is
+        connection.execute(SQL(_DROP_STALE + " AND v.owner_id = %(owner)s").format(table=other.table), names)
+        if other.kept_up:
+            if copies:
+                connection.execute(SQL(_COPY_OVER).format(table=other.table), names)
+            _write_beside(connection, other, [outcome for outcome, _ in outcomes], names)
     return written
 
 
-def _place(connection: psycopg.Connection[Any], generation: Generation) -> tuple[int, list[str]]:
-    """The collection's number, and the tables of its other generations."""
-    row = connection.execute(
+def _write_beside(
+    connection: psycopg.Connection[Any], other: _Beside, outcomes: Sequence[FileOutcome], names: dict[str, Any]
+) -> None:
+    rows = {outcome.uri: outcome.beside[other.id] for outcome in outcomes if other.id in outcome.beside}
+    if not rows:
+        return
+    connection.execute(_STAGING_BESIDE)
+    connection.execute("DELETE FROM pg_temp.incoming_beside")
+    with connection.cursor().copy(_COPY_BESIDE) as copy:
+        copy.set_types(["text", "halfvec", "jsonb"])
+        for uri, (vector, record) in rows.items():
+            copy.write_row((escape(uri), *stored(vector, record, other.dim, uri)))
+    connection.execute(SQL(_BESIDE).format(table=other.table), names)
+
+
+def _place(
+    connection: psycopg.Connection[Any], generation: Generation, covered: Collection[int] | None
+) -> tuple[int, list[_Beside]]:
+    """The collection's number, and its other generations."""
+    rows = connection.execute(
         """
-        SELECT this.collection_id,
-               array(SELECT g.table_name FROM seemory.generation g
-                     WHERE g.collection_id = this.collection_id AND g.id <> this.id)
-        FROM seemory.generation this WHERE this.id = %s""",
+        SELECT g.collection_id, g.id, g.table_name, g.dim, g.channel, g.state
+        FROM seemory.generation this JOIN seemory.generation g ON g.collection_id = this.collection_id
+        WHERE this.id = %s ORDER BY g.id""",
         [generation.id],
-    ).fetchone()
-    if row is None:
+    ).fetchall()
+    if covered is not None:
+        known = {number for _, number, _, _, channel, _ in rows if channel == generation.channel}
+        live = {number for _, number, _, _, _, state in rows if state == "live"}
+        if generation.id not in live or not known <= set(covered):
+            raise GenerationsChanged(f"the generations of collection {generation.collection!r} changed meanwhile")
+    if not rows:
         raise UsageError(f"generation {generation.table} of collection {generation.collection!r} no longer exists")
-    return row[0], row[1]
+    return rows[0][0], [
+        _Beside(number, Identifier("seemory", table), dim, channel == generation.channel)
+        for _, number, table, dim, channel, _ in rows
+        if number != generation.id
+    ]
+
+
+def stored(vector: Vector | None, record: EmbeddingRecord | None, dim: int, uri: str) -> tuple[Halfvec | None, Jsonb]:
+    """The two columns of a vector's row: its halves (None where it has no direction), and its record with the reason.
+
+    Raises:
+        UsageError: the vector has another width than `dim`.
+    """
+    document = record.as_json() if record else {}
+    if vector is None:
+        return None, Jsonb(clean_json(document))
+    if vector.shape != (dim,):
+        raise UsageError(
+            f"this generation takes vectors of {dim} dimensions, and {uri!r} came with shape {vector.shape}: "
+            f"it was made by another encoder"
+        )
+    with np.errstate(over="ignore"):
+        half = vector.astype(np.float16)
+    if not np.isfinite(half).all() or not half.any():  # neither has a direction; an index would lose it unseen
+        document |= {"error": "ValueError: the vector has no direction (it is zero or not finite)"}
+        return None, Jsonb(clean_json(document))
+    return Halfvec(vector), Jsonb(clean_json(document))
 
 
 def _row(outcome: FileOutcome, source: UUID | None, generation: Generation) -> tuple[Any, ...]:
-    facts = outcome.facts
-    record = outcome.record.as_json() if outcome.record else {}
-    vector = outcome.vector
-    if vector is not None:
-        if vector.shape != (generation.dim,):
-            raise UsageError(
-                f"{generation.table} takes vectors of {generation.dim} dimensions, and {outcome.uri!r} came with "
-                f"shape {vector.shape}: it was made by another encoder"
-            )
-        with np.errstate(over="ignore"):
-            half = vector.astype(np.float16)
-        if not np.isfinite(half).all() or not half.any():  # neither has a direction; an index would lose it unseen
-            record |= {"error": "ValueError: the vector has no direction (it is zero or not finite)"}
-            vector = None
+    embedding, record = stored(outcome.vector, outcome.record, generation.dim, outcome.uri)
     return (
         escape(outcome.uri),
         uuid4(),
@@ -192,11 +285,11 @@ def _row(outcome: FileOutcome, source: UUID | None, generation: Generation) -> t
         outcome.sha256,
         outcome.bytes,
         outcome.mtime_ns,
-        *_facts(facts),
+        *_facts(outcome.facts),
         outcome.thumbnail,
         None if outcome.error is None else clean(outcome.error),
-        None if vector is None else Halfvec(vector),
-        Jsonb(clean_json(record)),
+        embedding,
+        record,
     )
 
 
