@@ -290,7 +290,7 @@ with Memory(settings) as memory:
 def test_three_kills_lose_nothing(
     memory: Memory, package_photographs: dict[str, Path], tmp_path: Path, other: str
 ) -> None:
-    files = 240
+    files = 160
     cut_many(package_photographs, tmp_path, files)
     memory.index(tmp_path)
     arguments = [str(memory.home), memory.owner, memory.collection, other]

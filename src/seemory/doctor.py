@@ -86,8 +86,8 @@ def _encoder(memory: Memory) -> Iterator[Finding]:
             "encoder",
             "note",
             f"{says}: the small bundled encoder",
-            "for better answers: seemory models pull vit-b-32-laion2b, then index with --model vit-b-32-laion2b "
-            "--collection NEW",
+            "for better answers: seemory models pull vit-b-32-laion2b, then "
+            "seemory reembed start --to vit-b-32-laion2b",
         )
     else:
         yield Finding("encoder", "ok", says)

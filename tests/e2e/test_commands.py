@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from made_encoders import turned
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 SEEMORY = str(Path(sys.executable).with_name("seemory"))
@@ -182,3 +183,25 @@ def in_a_terminal(command: list[str], environment: dict[str, str]) -> str:
     os.close(ours)
     assert process.wait() == 0, written
     return written.decode("utf-8", "replace")
+
+
+def test_change_of_encoder(seemory: Run, photos: Path, tmp_path: Path) -> None:
+    other = turned(tmp_path / "turned")
+    queries = tmp_path / "queries.txt"
+    queries.write_text("a cat\n\na rocket\n")
+    seemory("index", photos)
+    assert "nothing to switch to" in seemory("reembed", "switch").stderr
+    started = seemory("reembed", "start", "--to", other, "--queries", queries, "--json")
+    assert started.returncode == 0, started.stderr
+    report = json.loads(started.stdout)
+    assert (report["embedded"], report["generation"]["state"]) == (8, "ready")
+    assert report["verification"]["overlap_words"] == 1.0
+    status = json.loads(seemory("reembed", "status", "--json").stdout)
+    assert [known["state"] for known in status["generations"]] == ["live", "ready"]
+    assert "verified: 8 of 8 items" in seemory("reembed", "status").stdout
+    assert "answers now" in seemory("reembed", "switch").stdout
+    assert json.loads(seemory("search", "a cat", "--json").stdout)["model"] == "turned"
+    assert json.loads(seemory("reembed", "rollback", "--json").stdout)["before"]["state"] == "ready"
+    assert seemory("reembed", "drop", stdin=subprocess.DEVNULL).returncode == 1, "nobody said yes"
+    assert "is gone" in seemory("reembed", "drop", "--yes").stdout
+    assert json.loads(seemory("backfill", "--json").stdout)["without_vector"] == 0

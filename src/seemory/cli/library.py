@@ -35,10 +35,13 @@ def index(
     with memory_for(**where) as memory:
         name = memory.encoder_name
         say_notice(memory)
+        told = memory.notice
         with progress("Indexing") as listen:
             report = memory.index(
                 *paths, recursive=recursive, prune=prune, workers=workers, retry_failed=retry_failed, listen=listen
             )
+        if memory.notice != told:
+            say_notice(memory)
     for uri, reason in report.errors:
         click.echo(f"  {print_path(uri)}: {reason}", err=True)
     if report.interrupted:
