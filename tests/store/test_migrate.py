@@ -10,6 +10,7 @@ import pytest
 from seemory.errors import MigrationFailed
 from seemory.store.connect import Database
 from seemory.store.migrate import Migration, applied, migrate, migrations, pending
+from seemory.store.owners import owners_of
 
 BROKEN = Migration(9001, "9001_broken", "CREATE TABLE seemory.half (id int); SELECT 1 / 0")
 MORE = Migration(9000, "9000_more", "CREATE TABLE seemory.more (id int); INSERT INTO seemory.more VALUES (1)")
@@ -104,3 +105,21 @@ def test_every_table_with_an_owner_forces_row_level_security(
     assert {"asset", "item"} < {name for name, _, _ in rows}
     assert len(rows) >= 3
     assert all(forced and key.startswith("owner_id,") for _, forced, key in rows)
+
+
+def test_owners_there_already_are_listed_and_stay_apart(empty: str) -> None:
+    with psycopg.connect(empty) as connection:
+        migrate(connection, migrations()[:1])
+        connection.execute("INSERT INTO seemory.collection (name) VALUES ('photos')")
+        for owner in ("anna", "ben"):
+            connection.execute("SELECT set_config('seemory.owner', %s, true)", [owner])
+            connection.execute(
+                "INSERT INTO seemory.asset (owner_id, id, collection_id, kind, uri, bytes, mtime_ns) "
+                "SELECT %s, gen_random_uuid(), id, 'image', '/a', 1, 1 FROM seemory.collection",
+                [owner],
+            )
+    with psycopg.connect(empty) as connection:
+        migrate(connection)
+        assert owners_of(connection, "photos") == ["anna", "ben"]
+        assert connection.execute("SELECT count(*) FROM seemory.collection_owner").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM seemory.asset").fetchone() == (0,)
