@@ -8,7 +8,7 @@ from pathlib import Path
 from . import sources
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("targets", "vectors", "near", "train", "text", "export", "calibrate", "evaluate", "card")
+STAGES = ("targets", "vectors", "near", "fresh", "train", "text", "export", "calibrate", "evaluate", "card")
 """In the order they need one another."""
 
 
@@ -29,6 +29,7 @@ def main() -> None:
     parser.add_argument("--card", type=Path, default=ROOT / "docs/models/seemory-mini.md", help="the model card")
     parser.add_argument("--minutes", type=float, default=75, help="how long the picture tower trains, in all")
     parser.add_argument("--text-minutes", type=float, default=10, help="how long the text tower trains")
+    parser.add_argument("--fresh", type=int, default=80_000, help="how many fresh pictures are made")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     parts = sources.split(options.data, options.captioned)
@@ -51,6 +52,10 @@ def run(stage: str, options: argparse.Namespace, parts: sources.Split) -> None:
         from . import near
 
         near.run(data, work, parts)
+    elif stage == "fresh":
+        from . import fresh
+
+        fresh.run(data, work, options.fresh)
     elif stage == "train":
         from . import train
 

@@ -159,13 +159,13 @@ def write_tokenizer(path: Path) -> None:
 def picture_tower(work: Path, dim: int) -> PictureTower:
     """The averaged weights of the last checkpoint."""
     net = PictureTower(dim)
-    net.load_state_dict(torch.load(work / "picture.pt", weights_only=False)["average"])
+    net.load_state_dict(torch.load(work / "picture.pt", weights_only=True)["average"])
     return net.eval()
 
 
 def trained(work: Path) -> dict[str, float]:
     """How long the picture tower was trained: steps, and minutes on the clock."""
-    saved = torch.load(work / "picture.pt", weights_only=False)
+    saved = torch.load(work / "picture.pt", weights_only=True)
     return {"steps": saved["step"], "minutes": saved["elapsed"] / 60}
 
 
@@ -178,7 +178,7 @@ def aim(work: Path) -> Aim:
 
 def text_tower(work: Path) -> TextTower:
     """The trained text tower."""
-    state = torch.load(work / "text.pt", weights_only=False)
+    state = torch.load(work / "text.pt", weights_only=True)
     net = TextTower(*state["table.weight"].shape)
     net.load_state_dict(state)
     return net.eval()
@@ -209,6 +209,7 @@ def run(work: Path, folder: Path, side: int, kind: str = "int8") -> None:
             "name": "seemory-mini",
             "version": "1",
             "embed_dim": dim,
+            "text_cfg": {"context_length": 512},
             "licence": "Apache-2.0",
             "distilled_from": ["MobileNetV2 1.0 224 (Apache-2.0)", "all-MiniLM-L6-v2 (Apache-2.0)"],
             "trained_on": [
