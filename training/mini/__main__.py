@@ -8,7 +8,7 @@ from pathlib import Path
 from . import sources
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("targets", "vectors", "near", "fresh", "train", "text", "export", "calibrate", "evaluate", "card")
+STAGES = ("targets", "vectors", "near", "fresh", "train", "text", "choose", "export", "calibrate", "evaluate", "card")
 """In the order they need one another."""
 
 
@@ -30,6 +30,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=75, help="how long the picture tower trains, in all")
     parser.add_argument("--text-minutes", type=float, default=10, help="how long the text tower trains")
     parser.add_argument("--fresh", type=int, default=80_000, help="how many fresh pictures are made")
+    parser.add_argument("--side", type=int, default=144, help="of the exported image tower's input")
+    parser.add_argument("--resize-mode", choices=["shortest", "squash"], default="shortest")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     parts = sources.split(options.data, options.captioned)
@@ -64,10 +66,14 @@ def run(stage: str, options: argparse.Namespace, parts: sources.Split) -> None:
         from . import text
 
         text.run(work, options.text_minutes, options.threads)
-    elif stage == "export":
-        from . import export, targets
+    elif stage == "choose":
+        from . import choose
 
-        export.run(work, folder, targets.SIDE)
+        choose.run(work, parts)
+    elif stage == "export":
+        from . import export
+
+        export.run(work, folder, options.side, options.resize_mode)
     elif stage == "calibrate":
         from . import calibrate
 

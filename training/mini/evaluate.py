@@ -84,7 +84,7 @@ def run(data: Path, work: Path, parts: Split, folder: Path) -> None:
     """Measure everything and write figures.json into the work folder."""
     towers = Towers(folder)
     with tempfile.TemporaryDirectory() as place:
-        export.run(work, Path(place), towers.wanted["size"][0], "float32")
+        export.run(work, Path(place), towers.wanted["size"][0], towers.wanted["resize_mode"], "float32")
         whole = Towers(Path(place))
     pictures = [picture.open() for picture in parts.reserved]
     captions, _ = captions_of(parts.reserved)

@@ -184,7 +184,7 @@ def text_tower(work: Path) -> TextTower:
     return net.eval()
 
 
-def run(work: Path, folder: Path, side: int, kind: str = "int8") -> None:
+def run(work: Path, folder: Path, side: int, resize_mode: str, kind: str = "int8") -> None:
     """Write both towers, the tokenizer and the configuration into `folder`."""
     text = text_tower(work)
     dim = text.out.out_features
@@ -199,7 +199,7 @@ def run(work: Path, folder: Path, side: int, kind: str = "int8") -> None:
             "mean": [MEAN] * 3,
             "std": [STD] * 3,
             "interpolation": "bicubic",
-            "resize_mode": "shortest",
+            "resize_mode": resize_mode,
             "fill_color": 0,
         },
     )
