@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from seemory.errors import CollectionMismatch, UsageError
 from seemory.settings import AUTO, Settings
+from seemory.telemetry import ProgressListener
 from seemory.types import Generation
 
 if TYPE_CHECKING:
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
 class Rooms:
     """What one owner's view of one collection is made of."""
 
-    def __init__(self, settings: Settings, insisted: str | None) -> None:
+    def __init__(self, settings: Settings, insisted: str | None, listen: ProgressListener) -> None:
         """Nothing is started or loaded yet; `insisted` is an encoder that the collection must have been made with."""
         self.settings = settings
         self.collection = settings.collection
         self.notice: str | None = None
+        self._listen = listen
         self._insisted = None if insisted == AUTO else insisted
         self._lock = RLock()
         self._database: Database | None = None
@@ -91,9 +93,15 @@ class Rooms:
                 self._encoder = encoder
             return self._encoder
 
+    @property
+    def model_name(self) -> str:
+        """The catalogue name or folder of the collection's encoder, or of a new collection's; nothing is fetched."""
+        live = self.generations.live(self.collection)
+        return live.model if live else self._chosen_model()
+
     def _chosen_model(self) -> str:
         """What a new collection is made with: a catalogue name, or a folder's full path."""
-        from seemory.models.encoder import remembered_name, resolve_auto
+        from seemory.models.loading import remembered_name, resolve_auto
 
         asked = self._insisted or self.settings.model
         if asked != AUTO:
@@ -103,14 +111,20 @@ class Rooms:
         return name
 
     def _load(self, model: str) -> Encoder:
-        from seemory.models.encoder import load_encoder
+        from seemory.models.loading import load_encoder
 
         options = self.settings.models
-        return load_encoder(model, home=self.settings.home, threads=options.threads, offline=options.offline)
+        return load_encoder(
+            model,
+            home=self.settings.home,
+            threads=options.threads,
+            offline=options.offline,
+            listen=self._listen,
+        )
 
     def _require_asked(self, live: Generation) -> None:
         """The collection's encoder is the one insisted on, by name or, where folders are meant, by fingerprint."""
-        from seemory.models.encoder import remembered_name
+        from seemory.models.loading import remembered_name
 
         if self._insisted is None:
             return
