@@ -58,7 +58,8 @@ def pull(name: str, home: Path | None) -> None:
 
     settings = read_settings(home=home)
     with progress(f"Fetching {name}") as listen:
-        folder = fetch(find_spec(name, settings.home), home=settings.home, offline=settings.models.offline, listen=listen)
+        spec = find_spec(name, settings.home)
+        folder = fetch(spec, home=settings.home, offline=settings.models.offline, listen=listen)
     click.echo(str(folder))
 
 
