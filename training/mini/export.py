@@ -164,9 +164,14 @@ def picture_tower(work: Path, dim: int) -> PictureTower:
 
 
 def trained(work: Path) -> dict[str, float]:
-    """How long the picture tower was trained: steps, and minutes on the clock."""
+    """How long the picture tower was trained, and on what: steps, minutes on the clock, counts of pictures."""
     saved = torch.load(work / "picture.pt", weights_only=True)
-    return {"steps": saved["step"], "minutes": saved["elapsed"] / 60}
+    return {
+        "steps": saved["step"],
+        "minutes": saved["elapsed"] / 60,
+        "left_out": len(np.load(work / "banned.npy")),
+        "fresh": int(np.load(work / "fresh" / "made.npy")[0]),
+    }
 
 
 def aim(work: Path) -> Aim:
@@ -213,7 +218,7 @@ def run(work: Path, folder: Path, side: int, resize_mode: str, kind: str = "int8
             "licence": "Apache-2.0",
             "distilled_from": ["MobileNetV2 1.0 224 (Apache-2.0)", "all-MiniLM-L6-v2 (Apache-2.0)"],
             "trained_on": [
-                "Flickr8k (445 pictures less those for choosing, and its captions less the reserved; research use)",
+                "Flickr8k (371 pictures, and captions of all but the reserved and dev pictures; research use)",
                 "COCO val2017 (159 pictures, captions CC BY 4.0)",
                 "ImageNet (one picture a class; non-commercial research)",
                 "UC Merced captioned (700 pictures; research use)",
