@@ -38,7 +38,7 @@ import json, sys, time
 from pathlib import Path
 import numpy as np
 from PIL import Image
-from seemory.models.encoder import load_encoder
+from seemory.models.loading import load_encoder
 home, folder, model = sys.argv[1:]
 encoder = load_encoder(model, home=Path(home))
 files = sorted(path for path in Path(folder).rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from seemory.errors import UsageError
-from seemory.models.encoder import Encoder, load_encoder
+from seemory.models.encoder import Encoder
+from seemory.models.loading import load_encoder
 from seemory.zero_shot import ZeroShotClassifier
 
 

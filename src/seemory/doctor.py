@@ -77,8 +77,16 @@ def _database(memory: Memory) -> Iterator[Finding]:
 def _encoder(memory: Memory) -> Iterator[Finding]:
     import onnxruntime
 
+    from seemory.models.loading import on_disk
+
     providers = ", ".join(onnxruntime.get_available_providers())
     yield Finding("runtime", "ok", f"ONNX Runtime {onnxruntime.__version__} ({providers})")
+    name = memory.model_name
+    if not on_disk(name, home=memory.home):
+        yield Finding(
+            "encoder", "note", f"{name}, not on disk yet", f"seemory models pull {name}, or let index fetch it"
+        )
+        return
     encoder = memory.encoder
     says = f"{encoder.name}, {encoder.dim} wide, fingerprint {encoder.fingerprint[:12]}"
     if encoder.name == "seemory-mini":

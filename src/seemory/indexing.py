@@ -15,7 +15,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -237,7 +237,8 @@ class Indexer:
             for _ in ahead(writer, write, embedded, 2):  # one batch is written while the next is embedded
                 yield from settled.drain()
         for target in self._targets().all:
-            self._items.ensure_index(target.generation)
+            with suppress(GenerationsChanged):  # it was dropped a moment ago and needs no index
+                self._items.ensure_index(target.generation)
         yield from settled.drain()
 
     def prune(self, roots: Sequence[Path]) -> int:

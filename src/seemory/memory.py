@@ -37,34 +37,37 @@ def open_memory(
     owner: str | None = None,
     collection: str | None = None,
     model: str | None = None,
+    listen: ProgressListener = ignore,
 ) -> Memory:
     """A memory: on the embedded Postgres in `home`, or on the server at `url`. Nothing is started before first use.
 
-    What is not given comes from the environment and the data folder's `config.toml`.
+    What is not given comes from the environment and the data folder's `config.toml`. `listen` hears how far the fetch
+    of an encoder is, if one is needed.
 
     Raises:
         UsageError: a setting is wrong.
     """
     home_path = None if home is None else Path(home)
     settings = read_settings(database_url=url, home=home_path, owner=owner, collection=collection)
-    return Memory(settings, model=model)
+    return Memory(settings, model=model, listen=listen)
 
 
 class Memory:
     """One owner's view of one collection: index, search, compare, classify."""
 
-    def __init__(self, settings: Settings, *, model: str | None = None) -> None:
+    def __init__(self, settings: Settings, *, model: str | None = None, listen: ProgressListener = ignore) -> None:
         """Nothing is started or loaded yet.
 
         Args:
             settings: whose memory, where; `settings.model` is the encoder of a new collection.
             model: an encoder to insist on: a collection made with another one is refused.
+            listen: hears how far the fetch of an encoder is.
         """
         self.settings = settings
         self.home: Path = settings.home
         self.owner: str = settings.owner
         self.collection: str = settings.collection
-        self._rooms = Rooms(settings, model)
+        self._rooms = Rooms(settings, model, listen)
 
     @property
     def notice(self) -> str | None:
@@ -86,6 +89,11 @@ class Memory:
             ModelError: the encoder cannot be found or loaded.
         """
         return self._rooms.encoder
+
+    @property
+    def model_name(self) -> str:
+        """The catalogue name or folder of the collection's encoder, or of a new collection's; nothing is fetched."""
+        return self._rooms.model_name
 
     @property
     def encoder_name(self) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from seemory.errors import CollectionMismatch, GenerationsChanged, ModelError, UsageError
 from seemory.settings import AUTO, Settings
+from seemory.telemetry import ProgressListener
 from seemory.types import Generation
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ _DROPS = 3  # of generations, that one search lives through
 class Rooms:
     """What one owner's view of one collection is made of."""
 
-    def __init__(self, settings: Settings, insisted: str | None) -> None:
+    def __init__(self, settings: Settings, insisted: str | None, listen: ProgressListener) -> None:
         """Nothing is started or loaded yet; `insisted` is an encoder that the collection must have been made with."""
         self.settings = settings
         self.collection = settings.collection
         self.notice: str | None = None
+        self._listen = listen
         self._insisted = None if insisted == AUTO else insisted
         self._lock = RLock()
         self._database: Database | None = None
@@ -123,9 +125,15 @@ class Rooms:
                 self._encoders[generation.fingerprint] = encoder
             return encoder
 
+    @property
+    def model_name(self) -> str:
+        """The catalogue name or folder of the collection's encoder, or of a new collection's; nothing is fetched."""
+        live = self.generations.live(self.collection)
+        return live.model if live else self._chosen_model()
+
     def _chosen_model(self) -> str:
         """What a new collection is made with: a catalogue name, or a folder's full path."""
-        from seemory.models.encoder import remembered_name, resolve_auto
+        from seemory.models.loading import remembered_name, resolve_auto
 
         asked = self._insisted or self.settings.model
         if asked != AUTO:
@@ -136,7 +144,7 @@ class Rooms:
 
     def _find(self, model: str) -> tuple[str, Encoder]:
         """How to remember that model, and its encoder, which may be a generation's already."""
-        from seemory.models.encoder import remembered_name
+        from seemory.models.loading import remembered_name
 
         name = remembered_name(model, home=self.settings.home)
         with self._lock:
@@ -145,10 +153,16 @@ class Rooms:
             return name, self._found[name]
 
     def _load(self, model: str) -> Encoder:
-        from seemory.models.encoder import load_encoder
+        from seemory.models.loading import load_encoder
 
         options = self.settings.models
-        return load_encoder(model, home=self.settings.home, threads=options.threads, offline=options.offline)
+        return load_encoder(
+            model,
+            home=self.settings.home,
+            threads=options.threads,
+            offline=options.offline,
+            listen=self._listen,
+        )
 
     def _require_asked(self) -> None:
         """The encoder insisted on is one the collection answers with, or did, or is about to (live, retired, ready).
@@ -156,7 +170,7 @@ class Rooms:
         So a program that names its encoder goes on through a switch, and its name can be changed at leisure until the
         old generation is dropped. Asked once. By name or, where folders are meant, by fingerprint.
         """
-        from seemory.models.encoder import remembered_name
+        from seemory.models.loading import remembered_name
 
         if self._insisted is None:
             return

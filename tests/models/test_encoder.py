@@ -17,9 +17,10 @@ from PIL import Image
 from seemory.errors import ModelCorrupt, ModelError, ModelNotFound, ModelUnavailable, TowerMissing
 from seemory.models.catalog import DIRECTIONS, find_spec
 from seemory.models.check import check
-from seemory.models.encoder import BUNDLED, Encoder, load_encoder, resolve_auto
+from seemory.models.encoder import BUNDLED, Encoder
 from seemory.models.fingerprint import Hashes, external_files
 from seemory.models.folder import ModelFolder, read_folder
+from seemory.models.loading import load_encoder, resolve_auto
 from seemory.models.session import OnnxSession, Session
 
 

@@ -18,10 +18,10 @@ from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from seemory.errors import ModelCorrupt, ModelNotFound, UsageError
-from seemory.models.encoder import load_encoder
 from seemory.models.export import export, verify
 from seemory.models.export import source as sources
 from seemory.models.export.files import clip_tokenizer
+from seemory.models.loading import load_encoder
 from seemory.telemetry import Progress
 
 torch.set_num_threads(1)  # models this small only lose by handing work around

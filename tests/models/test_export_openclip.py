@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from test_export import WORDS, clip_checkpoint, expected_pictures, pictures
 
 from seemory.errors import ModelCorrupt, ModelNotFound, UsageError
-from seemory.models.encoder import load_encoder
 from seemory.models.export import export, graphs, openclip, verify
 from seemory.models.export import source as sources
+from seemory.models.loading import load_encoder
 
 # What open_clip's `CLIP(...).state_dict()` has for one block of each tower, and around the blocks
 # (mlfoundations/open_clip, model.py and transformer.py).

@@ -8,7 +8,7 @@ from pathlib import Path
 from . import sources
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("targets", "vectors", "near", "train", "text", "export", "calibrate", "evaluate", "card")
+STAGES = ("targets", "vectors", "near", "fresh", "train", "text", "choose", "export", "calibrate", "evaluate", "card")
 """In the order they need one another."""
 
 
@@ -27,8 +27,11 @@ def main() -> None:
         "--folder", type=Path, default=ROOT / "src/seemory/models/bundled/seemory-mini", help="the export"
     )
     parser.add_argument("--card", type=Path, default=ROOT / "docs/models/seemory-mini.md", help="the model card")
-    parser.add_argument("--minutes", type=float, default=75, help="how long the picture tower trains, in all")
+    parser.add_argument("--minutes", type=float, default=77, help="how long the picture tower trains, in all")
     parser.add_argument("--text-minutes", type=float, default=10, help="how long the text tower trains")
+    parser.add_argument("--fresh", type=int, default=80_000, help="how many fresh pictures are made")
+    parser.add_argument("--side", type=int, default=128, help="of the exported image tower's input")
+    parser.add_argument("--resize-mode", choices=["shortest", "squash"], default="shortest")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
     parts = sources.split(options.data, options.captioned)
@@ -51,18 +54,26 @@ def run(stage: str, options: argparse.Namespace, parts: sources.Split) -> None:
         from . import near
 
         near.run(data, work, parts)
+    elif stage == "fresh":
+        from . import fresh
+
+        fresh.run(data, work, options.fresh)
     elif stage == "train":
         from . import train
 
         train.run(work, options.minutes, options.threads)
     elif stage == "text":
-        from . import text
+        from . import measure, text
 
-        text.run(work, options.text_minutes, options.threads)
+        text.run(work, options.text_minutes, options.threads, parts.forbidden() | measure.sts_sentences(data))
+    elif stage == "choose":
+        from . import choose
+
+        choose.run(work, parts)
     elif stage == "export":
-        from . import export, targets
+        from . import export
 
-        export.run(work, folder, targets.SIDE)
+        export.run(work, folder, options.side, options.resize_mode)
     elif stage == "calibrate":
         from . import calibrate
 

@@ -84,11 +84,12 @@ def run(data: Path, work: Path, parts: Split, folder: Path) -> None:
     """Measure everything and write figures.json into the work folder."""
     towers = Towers(folder)
     with tempfile.TemporaryDirectory() as place:
-        export.run(work, Path(place), towers.wanted["size"][0], "float32")
+        export.run(work, Path(place), towers.wanted["size"][0], towers.wanted["resize_mode"], "float32")
         whole = Towers(Path(place))
     pictures = [picture.open() for picture in parts.reserved]
     captions, _ = captions_of(parts.reserved)
     pixels = towers.pixels(pictures[0])[None]
+    eight = np.repeat(pixels, 8, 0)
     ids = np.array([towers.tokenizer.encode(captions[0]).ids], np.int64)
     figures: dict[str, object] = {
         "bytes": {
@@ -99,6 +100,7 @@ def run(data: Path, work: Path, parts: Split, folder: Path) -> None:
         "resize_mode": towers.wanted["resize_mode"],
         "milliseconds": {
             "picture": milliseconds(lambda: towers.visual.run(None, {"image": pixels})),
+            "picture_of_8": milliseconds(lambda: towers.visual.run(None, {"image": eight}), 60),
             "query": milliseconds(lambda: towers.textual.run(None, {"text": ids})),
             "query_words": len(captions[0].split()),
         },

@@ -159,14 +159,19 @@ def write_tokenizer(path: Path) -> None:
 def picture_tower(work: Path, dim: int) -> PictureTower:
     """The averaged weights of the last checkpoint."""
     net = PictureTower(dim)
-    net.load_state_dict(torch.load(work / "picture.pt", weights_only=False)["average"])
+    net.load_state_dict(torch.load(work / "picture.pt", weights_only=True)["average"])
     return net.eval()
 
 
 def trained(work: Path) -> dict[str, float]:
-    """How long the picture tower was trained: steps, and minutes on the clock."""
-    saved = torch.load(work / "picture.pt", weights_only=False)
-    return {"steps": saved["step"], "minutes": saved["elapsed"] / 60}
+    """How long the picture tower was trained, and on what: steps, minutes on the clock, counts of pictures."""
+    saved = torch.load(work / "picture.pt", weights_only=True)
+    return {
+        "steps": saved["step"],
+        "minutes": saved["elapsed"] / 60,
+        "left_out": len(np.load(work / "banned.npy")),
+        "fresh": int(np.load(work / "fresh" / "made.npy")[0]),
+    }
 
 
 def aim(work: Path) -> Aim:
@@ -178,13 +183,13 @@ def aim(work: Path) -> Aim:
 
 def text_tower(work: Path) -> TextTower:
     """The trained text tower."""
-    state = torch.load(work / "text.pt", weights_only=False)
+    state = torch.load(work / "text.pt", weights_only=True)
     net = TextTower(*state["table.weight"].shape)
     net.load_state_dict(state)
     return net.eval()
 
 
-def run(work: Path, folder: Path, side: int, kind: str = "int8") -> None:
+def run(work: Path, folder: Path, side: int, resize_mode: str, kind: str = "int8") -> None:
     """Write both towers, the tokenizer and the configuration into `folder`."""
     text = text_tower(work)
     dim = text.out.out_features
@@ -199,7 +204,7 @@ def run(work: Path, folder: Path, side: int, kind: str = "int8") -> None:
             "mean": [MEAN] * 3,
             "std": [STD] * 3,
             "interpolation": "bicubic",
-            "resize_mode": "shortest",
+            "resize_mode": resize_mode,
             "fill_color": 0,
         },
     )
@@ -209,10 +214,11 @@ def run(work: Path, folder: Path, side: int, kind: str = "int8") -> None:
             "name": "seemory-mini",
             "version": "1",
             "embed_dim": dim,
+            "text_cfg": {"context_length": 512},
             "licence": "Apache-2.0",
             "distilled_from": ["MobileNetV2 1.0 224 (Apache-2.0)", "all-MiniLM-L6-v2 (Apache-2.0)"],
             "trained_on": [
-                "Flickr8k (445 pictures less those for choosing, and its captions less the reserved; research use)",
+                "Flickr8k (371 pictures, and captions of all but the reserved and dev pictures; research use)",
                 "COCO val2017 (159 pictures, captions CC BY 4.0)",
                 "ImageNet (one picture a class; non-commercial research)",
                 "UC Merced captioned (700 pictures; research use)",

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import spearmanr
 
+from .sources import normal
+
 STEPS = (1, 5, 10)
 
 
@@ -36,6 +38,13 @@ def sts(path: Path) -> tuple[list[str], list[str], np.ndarray]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
     return [row[5] for row in rows], [row[6] for row in rows], np.array([float(row[4]) for row in rows])
+
+
+def sts_sentences(data: Path) -> set[str]:
+    """The normal forms of all sentences STS-B is measured with; some are Flickr8k captions."""
+    return {
+        normal(text) for part in ("dev", "test") for side in sts(data / "sts" / f"sts-{part}.csv")[:2] for text in side
+    }
 
 
 def agreement(first: np.ndarray, second: np.ndarray, gold: np.ndarray) -> float:

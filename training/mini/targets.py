@@ -117,24 +117,42 @@ def open_arrays(work: Path, count: int | None = None) -> dict[str, np.ndarray]:
     return arrays
 
 
+def store(arrays: dict[str, np.ndarray], row: int, found: dict[str, np.ndarray], axes: dict[str, np.ndarray]) -> None:
+    """Write what the teacher saw into one row, the inner maps as codes along their principal axes."""
+    arrays["logits"][row] = found["logits"]
+    arrays["pooled"][row] = found["pooled"]
+    for name in PCA:
+        code = (found[name] - axes[f"{name}_mean"]) @ axes[f"{name}_axes"] / axes[f"{name}_scale"]
+        arrays[name][row] = np.clip(np.rint(code), -127, 127)
+
+
 def fill(data: Path, work: Path, jobs: list[tuple[int, int, int, Picture]], total: int) -> None:
     """Write the crops of the given pictures; each job is (picture number, first row, rows, picture)."""
     arrays = open_arrays(work, total)
     done = np.load(work / "done.npy", mmap_mode="r+")
-    axes = np.load(work / "axes.npz")
+    axes = dict(np.load(work / "axes.npz"))
     look = teacher.Teacher(data)
     for number, first, count, picture in jobs:
         if done[number]:
             continue
         for row, (large, small) in enumerate(views(picture, count, [0, number]), start=first):
-            found = seen(look(large))
             arrays["image"][row] = np.asarray(small)
-            arrays["logits"][row] = found["logits"]
-            arrays["pooled"][row] = found["pooled"]
-            for name in PCA:
-                code = (found[name] - axes[f"{name}_mean"]) @ axes[f"{name}_axes"] / axes[f"{name}_scale"]
-                arrays[name][row] = np.clip(np.rint(code), -127, 127)
+            store(arrays, row, seen(look(large)), axes)
         done[number] = 1
+
+
+def usable(work: Path) -> tuple[list[Picture], np.ndarray, list[int]]:
+    """All pictures, the first row of each (and the end), and the numbers of those that are done and not left out."""
+    with (work / "pictures.pkl").open("rb") as file:
+        pictures, starts = pickle.load(file)
+    banned = set(np.load(work / "banned.npy").tolist()) if (work / "banned.npy").exists() else set()
+    done = np.flatnonzero(np.load(work / "done.npy"))
+    return pictures, starts, [int(i) for i in done if pictures[i].name not in banned]
+
+
+def rows_of(starts: np.ndarray, numbers: list[int]) -> np.ndarray:
+    """The rows of these pictures."""
+    return np.concatenate([np.arange(starts[i], starts[i + 1]) for i in numbers])
 
 
 def run(data: Path, work: Path, parts: Split, workers: int = 2) -> None:

@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from tokenizers import Tokenizer
 
 from . import aims, words
+from .sources import normal
 from .texttower import TextTower
 
 BATCH, TOKENS = 192, 64
@@ -31,12 +32,15 @@ def first(tokens: np.ndarray, aim: aims.Aim) -> TextTower:
     return net
 
 
-def load(work: Path, name: str, aim: aims.Aim, tokenizer: Tokenizer) -> tuple[list[list[int]], np.ndarray]:
-    """Token ids and target vectors of the texts in one file."""
+def load(
+    work: Path, name: str, aim: aims.Aim, tokenizer: Tokenizer, forbidden: set[str]
+) -> tuple[list[list[int]], np.ndarray]:
+    """Token ids and target vectors of the texts in one file, without those whose normal form is forbidden."""
     with np.load(work / f"{name}.npz") as file:
-        coded = [e.ids[:LONGEST] for e in tokenizer.encode_batch(file["texts"].tolist(), add_special_tokens=False)]
+        texts = file["texts"].tolist()
+        coded = [e.ids[:LONGEST] for e in tokenizer.encode_batch(texts, add_special_tokens=False)]
         wanted = aim.sentence(file["vectors"]).astype(np.float32)
-    kept = [i for i, ids in enumerate(coded) if ids]
+    kept = [i for i, ids in enumerate(coded) if ids and normal(texts[i]) not in forbidden]
     return [coded[i] for i in kept], wanted[kept]
 
 
@@ -56,8 +60,8 @@ def loss(found: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
     return direct + 5 * mutual
 
 
-def run(work: Path, minutes: float, threads: int = 1) -> None:
-    """Train for `minutes` and write text.pt."""
+def run(work: Path, minutes: float, threads: int, forbidden: set[str]) -> None:
+    """Train for `minutes` on all texts but the forbidden, and write text.pt."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
@@ -67,11 +71,12 @@ def run(work: Path, minutes: float, threads: int = 1) -> None:
     tokenizer = Tokenizer.from_file(str(words.folder() / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    parts = [load(work, name, aim, tokenizer) for name in ("captions", "phrases")]
+    parts = [load(work, name, aim, tokenizer, forbidden) for name in ("captions", "phrases")]
     coded = parts[0][0] + parts[1][0]
     targets = torch.from_numpy(np.concatenate([part[1] for part in parts]))
     alone = torch.from_numpy(aim.sentence(tokens).astype(np.float32))
     lengths = np.array([len(ids) for ids in coded])
+    print(f"text: {len(coded)} texts", flush=True)
     net = first(tokens, aim)
     table = [net.table.weight, net.weight.weight]
     rest = [p for name, p in net.named_parameters() if not name.startswith(("table", "weight."))]

@@ -28,10 +28,14 @@ class Towers:
         """(3, s, s) float32: shortest side to s and the centre, or squashed; then mean and deviation."""
         side = self.wanted["size"][0]
         if self.wanted["resize_mode"] == "shortest":
-            scale = side / min(picture.size)
-            wide, high = (max(side, round(length * scale)) for length in picture.size)
+            short, long = min(picture.size), max(picture.size)
+            wide, high = (
+                (side, int(side * long / short))
+                if picture.width <= picture.height
+                else (int(side * long / short), side)
+            )
             picture = picture.resize((wide, high), Image.Resampling.BICUBIC)
-            left, top = round((wide - side) / 2), round((high - side) / 2)
+            left, top = (wide - side) // 2, (high - side) // 2
             picture = picture.crop((left, top, left + side, top + side))
         else:
             picture = picture.resize((side, side), Image.Resampling.BICUBIC)

@@ -18,13 +18,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from . import aims, targets
+from . import aims, colours, targets
 from .net import Heads, PictureTower
 
 BATCH = 128
 RATE = 2e-3
-SMALL_UNTIL, SMALL = 0.5, 96
+SMALL_UNTIL, SMALL = 0.8, 96
 """The first part of the schedule runs at the smaller side."""
+MAPS = ("image", "edges", "parts", "things")
+FRESH, ENOUGH = 0.5, 3000
+"""Share of the batches made of fresh pictures, once there are enough."""
 
 
 @dataclass
@@ -36,6 +39,8 @@ class Crops:
     aim: np.ndarray  # (n, DIM) float16
     bank: torch.Tensor  # (m, DIM) caption and class-name vectors
     spread: dict[str, torch.Tensor]  # standard deviation of each stored axis
+    maker: aims.Aim
+    fresh: Path
     mean: np.ndarray  # of the square root of the pooled feature
     deviation: np.ndarray
 
@@ -43,13 +48,10 @@ class Crops:
 def load(work: Path) -> Crops:
     """Open the arrays, fit the aim on the captioned crops, and give every crop its vector."""
     arrays = targets.open_arrays(work)
-    with (work / "pictures.pkl").open("rb") as file:
-        pictures, starts = pickle.load(file)
-    banned = set(np.load(work / "banned.npy").tolist()) if (work / "banned.npy").exists() else set()
-    usable = [i for i in np.flatnonzero(np.load(work / "done.npy")) if pictures[i].name not in banned]
-    rows = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in usable])
-    told = [i for i in usable if pictures[i].captions and pictures[i].source != "ucm"]
-    told_rows = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in told])
+    pictures, starts, numbers = targets.usable(work)
+    rows = targets.rows_of(starts, numbers)
+    told = [i for i in numbers if pictures[i].captions and pictures[i].source != "ucm"]
+    told_rows = targets.rows_of(starts, told)
     crops = [(pictures[i].source, pictures[i].captions) for i in told for _ in range(starts[i], starts[i + 1])]
     text = np.load(work / "captions.npz")
     vector_of = dict(zip(text["texts"].tolist(), text["vectors"], strict=True))
@@ -67,26 +69,41 @@ def load(work: Path) -> Crops:
     for name in targets.PCA:
         deviation = torch.from_numpy(axes[f"{name}_scale"]) * 127 / 4
         spread[name] = (deviation / deviation.square().mean().sqrt()).sqrt()
-    sample = np.sqrt(np.maximum(arrays["pooled"][rows[:: max(1, len(rows) // 8000)]].astype(np.float32), 0))
-    return Crops(arrays, rows, vectors, torch.from_numpy(bank).float(), spread, sample.mean(0), sample.std(0) + 0.05)
+    sample = rows[:: max(1, len(rows) // 8000)]
+    root = np.sqrt(np.maximum(arrays["pooled"][sample].astype(np.float32), 0))
+    bank = torch.from_numpy(bank).float()
+    return Crops(arrays, rows, vectors, bank, spread, aim, work / "fresh", root.mean(0), root.std(0) + 0.05)
 
 
 def batches(crops: Crops, seed: int, out: queue.Queue) -> None:
-    """Endless shuffled batches, half of them mirrored, put in a queue by a thread."""
+    """Endless shuffled batches of crops or of fresh pictures, half of them mirrored, put in a queue by a thread."""
     os.sched_setaffinity(0, range(os.cpu_count() or 1))  # this thread alone: the compute threads may be pinned
     rng = np.random.default_rng(seed)
+    fresh: dict[str, np.ndarray] = {}
     while True:
         order = rng.permutation(crops.rows)
         for start in range(0, len(order) - BATCH + 1, BATCH):
-            part = np.sort(order[start : start + BATCH])
-            found = {name: torch.from_numpy(crops.arrays[name][part]) for name in targets.SHAPES}
-            found["aim"] = torch.from_numpy(crops.aim[part])
-            for name in ("image", "edges", "parts", "things"):
-                found[name] = found[name].permute(0, 3, 1, 2)
+            if not fresh and (crops.fresh / "made.npy").exists():
+                fresh = targets.open_arrays(crops.fresh)
+            made = int(np.load(crops.fresh / "made.npy")[0]) if fresh else 0
+            if made > ENOUGH and rng.random() < FRESH:
+                found = take(fresh, np.sort(rng.integers(0, made, BATCH)))
+                vectors = crops.maker.picture(found["logits"].numpy(), found["pooled"].numpy())
+                found["aim"] = torch.from_numpy(vectors)
+            else:
+                part = np.sort(order[start : start + BATCH])
+                found = take(crops.arrays, part)
+                found["aim"] = torch.from_numpy(crops.aim[part])
             if rng.random() < 0.5:
-                for name in ("image", "edges", "parts", "things"):
+                for name in MAPS:
                     found[name] = found[name].flip(3)
             out.put(found)
+
+
+def take(arrays: dict[str, np.ndarray], rows: np.ndarray) -> dict[str, torch.Tensor]:
+    """The rows of every array, maps with their channels first."""
+    found = {name: torch.from_numpy(arrays[name][rows]) for name in targets.SHAPES}
+    return found | {name: found[name].permute(0, 3, 1, 2) for name in MAPS}
 
 
 def losses(
@@ -111,7 +128,7 @@ def losses(
     return found
 
 
-WEIGHTS = {"cosine": 3.0, "bank": 1.0, "logits": 1.0, "pooled": 1.0, "things": 1.5, "parts": 0.7, "edges": 0.4}
+WEIGHTS = {"cosine": 3.0, "bank": 1.0, "logits": 1.0, "pooled": 1.5, "things": 5.0, "parts": 2.0, "edges": 0.5}
 
 
 def run(work: Path, minutes: float, threads: int = 2) -> None:
@@ -125,19 +142,19 @@ def run(work: Path, minutes: float, threads: int = 2) -> None:
     both = torch.nn.ModuleList([net, heads])
     decayed = [p for p in both.parameters() if p.ndim > 1]
     plain = [p for p in both.parameters() if p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": 0.03}, {"params": plain, "weight_decay": 0.0}]
+    groups = [{"params": decayed, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}]
     optimiser = torch.optim.AdamW(groups, lr=RATE, betas=(0.9, 0.98), fused=True)
     average = {name: value.clone() for name, value in net.state_dict().items()}
     elapsed, step = 0.0, 0
     path = work / "picture.pt"
     if path.exists():
-        saved = torch.load(path, weights_only=False)
+        saved = torch.load(path, weights_only=True)
         net.load_state_dict(saved["net"])
         heads.load_state_dict(saved["heads"])
         optimiser.load_state_dict(saved["optimiser"])
         average, elapsed, step = saved["average"], saved["elapsed"], saved["step"]
-        for group in optimiser.param_groups:
-            group["fused"] = True
+        for group, fresh in zip(optimiser.param_groups, groups, strict=True):
+            group["fused"], group["weight_decay"] = True, fresh["weight_decay"]
     line: queue.Queue = queue.Queue(4)
     threading.Thread(target=batches, args=(crops, step, line), daemon=True).start()
     saved_at = shown_at = last = time.time()
@@ -155,20 +172,17 @@ def run(work: Path, minutes: float, threads: int = 2) -> None:
         rate = float(RATE * min(1, (step + 1) / 300) * (0.5 + 0.5 * np.cos(np.pi * part)) + 1e-6)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        dense = 1.0 if part < 0.5 else 0.5
         with torch.autocast("cpu", torch.bfloat16):
             image = batch["image"]
             if side != targets.SIDE:
                 image = F.interpolate(image, (side, side), mode="bilinear", antialias=True)
-            image = image.to(torch.bfloat16).div_(127.5).sub_(1).contiguous(memory_format=torch.channels_last)
+            image = colours.recolour(image.to(torch.bfloat16).div_(127.5).sub_(1))
+            image = image.contiguous(memory_format=torch.channels_last)
             near, middle, upper, pooled = net.maps(image)
             read = heads(near, middle, upper, pooled)
             vector = net.out(pooled)
         found = losses(vector, read, batch, crops)
-        total = sum(
-            WEIGHTS[name] * (dense if name in ("edges", "parts", "things") else 1) * value
-            for name, value in found.items()
-        )
+        total = sum(WEIGHTS[name] * value for name, value in found.items())
         optimiser.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(both.parameters(), 5.0)

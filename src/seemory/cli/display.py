@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -68,6 +68,23 @@ def progress(description: str) -> Iterator[ProgressListener]:
             yield listener
     else:
         yield _PlainLines(description)
+
+
+@contextmanager
+def progress_if_any(description: str) -> Iterator[ProgressListener]:
+    """Like `progress`, for work that may not be needed: nothing is shown before the first event or after the last."""
+    with ExitStack() as shown:
+        listeners: list[ProgressListener] = []
+
+        def listen(event: Progress) -> None:
+            if not listeners:
+                listeners.append(shown.enter_context(progress(description)))
+            listeners[0](event)
+            if event.total is not None and event.done >= event.total:
+                listeners.clear()
+                shown.close()
+
+        yield listen
 
 
 @contextmanager

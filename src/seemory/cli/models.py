@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from seemory.cli.display import print_json, progress
+from seemory.cli.display import print_json, progress, progress_if_any
 from seemory.cli.options import as_json
 
 _home = click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="The data folder.")
@@ -24,7 +24,7 @@ def models() -> None:
 def list_(home: Path | None, json_: bool) -> None:
     """List the catalogue, and which encoders are on disk."""
     from seemory.models.catalog import load_catalog
-    from seemory.models.hub import is_complete
+    from seemory.models.loading import on_disk
     from seemory.settings import read_settings
 
     folder = read_settings(home=home).home
@@ -35,7 +35,7 @@ def list_(home: Path | None, json_: bool) -> None:
             "towers": list(spec.towers),
             "licence": spec.licence,
             "source": spec.repo or "bundled",
-            "on_disk": spec.bundled or is_complete(spec, folder / "models" / spec.name),
+            "on_disk": on_disk(spec.name, home=folder),
         }
         for spec in load_catalog(folder).values()
     ]
@@ -58,7 +58,8 @@ def pull(name: str, home: Path | None) -> None:
 
     settings = read_settings(home=home)
     with progress(f"Fetching {name}") as listen:
-        folder = fetch(find_spec(name), home=settings.home, offline=settings.models.offline, listen=listen)
+        spec = find_spec(name, settings.home)
+        folder = fetch(spec, home=settings.home, offline=settings.models.offline, listen=listen)
     click.echo(str(folder))
 
 
@@ -69,11 +70,15 @@ def pull(name: str, home: Path | None) -> None:
 def check(name: str, home: Path | None, json_: bool) -> int:
     """Load an encoder (a catalogue name or a folder) and say what of it is right, and how fast it is."""
     from seemory.models.check import check as examine
-    from seemory.models.encoder import load_encoder
+    from seemory.models.loading import load_encoder
     from seemory.settings import read_settings
 
     settings = read_settings(home=home)
-    encoder = load_encoder(name, home=settings.home, threads=settings.models.threads, offline=settings.models.offline)
+    options = settings.models
+    with progress_if_any(f"Fetching {name}") as listen:
+        encoder = load_encoder(
+            name, home=settings.home, threads=options.threads, offline=options.offline, listen=listen
+        )
     findings = examine(encoder)
     if json_:
         print_json({"model": encoder.name, "findings": [asdict(finding) for finding in findings]})

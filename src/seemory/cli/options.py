@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from seemory.cli.display import progress_if_any
+
 if TYPE_CHECKING:
     from seemory.memory import Memory
 
@@ -36,7 +38,10 @@ def memory_for(
     """The memory that the options and the settings name, closed at the end."""
     from seemory.memory import open_memory
 
-    with open_memory(home=home, collection=collection, owner=owner, model=model) as memory:
+    with (
+        progress_if_any("Fetching the model") as listen,
+        open_memory(home=home, collection=collection, owner=owner, model=model, listen=listen) as memory,
+    ):
         yield memory
 
 

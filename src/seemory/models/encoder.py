@@ -11,11 +11,11 @@ from typing import Generic, TypeVar
 import numpy as np
 from PIL import Image
 
-from seemory.errors import ModelCorrupt, ModelError, ModelNotFound, TowerMissing
+from seemory.errors import ModelCorrupt, ModelError, TowerMissing
 from seemory.models import preprocess as picture
-from seemory.models.catalog import Direction, ModelSpec, default_name, find_spec
+from seemory.models.catalog import Direction, ModelSpec
 from seemory.models.fingerprint import Hashes, fingerprint
-from seemory.models.folder import ModelFolder, read_folder
+from seemory.models.folder import ModelFolder
 from seemory.models.session import OnnxSession, Session
 from seemory.models.tokens import Tokens
 from seemory.models.towers import choose_output, ids_port, image_port, image_vectors, text_vectors
@@ -212,75 +212,3 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except ModelCorrupt as error:
         raise ModelCorrupt(f"{path}: {error} Fetch or export the model again.") from error
-
-
-def load_encoder(name_or_path: str, *, home: Path, threads: int | None = None, offline: bool = False) -> Encoder:
-    """The encoder of that name, alias or folder; fetched into `home/models` if it is a catalogue name not there yet.
-
-    Nothing is loaded into memory before it is used. Raises ModelNotFound, ModelUnavailable (not on disk, and no hub or
-    `offline`) or ModelCorrupt.
-    """
-    hashes = Hashes(home / "models" / "hashes.json")
-    path = Path(name_or_path).expanduser()
-    try:
-        spec = find_spec(name_or_path, home)
-    except ModelNotFound:
-        if not path.is_dir():
-            raise
-        return Encoder(read_folder(path, _entry_of(path, home)), threads=threads, hashes=hashes)
-    return Encoder(read_folder(_place(spec, home, offline), spec), threads=threads, hashes=hashes)
-
-
-def remembered_name(name_or_path: str, *, home: Path) -> str:
-    """What to write down so that `load_encoder` finds the same model from anywhere: a name, or a folder's full path.
-
-    Raises ModelNotFound. Nothing is fetched.
-    """
-    try:
-        return find_spec(name_or_path, home).name
-    except ModelNotFound:
-        path = Path(name_or_path).expanduser()
-        if not path.is_dir():
-            raise
-        return str(path.absolute())
-
-
-def resolve_auto(*, home: Path, timeout_s: float = 2.0, offline: bool = False) -> tuple[str, str | None]:
-    """The name that `auto` stands for here and now, and a line to show when it is the bundled stand-in."""
-    from seemory.models import hub
-
-    spec = find_spec(default_name(), home)
-    if _on_disk(spec, home / "models" / spec.name):
-        return spec.name, None
-    if not offline and hub.answers(spec, timeout_s):
-        return spec.name, None
-    reason = "offline" if offline else f"no answer within {timeout_s:g} s"
-    return BUNDLED, (
-        f"Using the bundled {BUNDLED}: {spec.name} is not on disk and cannot be fetched ({reason}). "
-        f"`seemory models pull {spec.name}` when there is a network finds far better."
-    )
-
-
-def _place(spec: ModelSpec, home: Path, offline: bool) -> Path:
-    """The folder with the model's files, which are fetched if need be."""
-    if spec.bundled:
-        return Path(__file__).parent / "bundled" / spec.name
-    from seemory.models import hub
-
-    folder = home / "models" / spec.name
-    return folder if _on_disk(spec, folder) else hub.pull(spec, home=home, offline=offline)
-
-
-def _on_disk(spec: ModelSpec, folder: Path) -> bool:
-    """Whether the folder can be used. One without a manifest was put there by hand: taken as it is, not overwritten."""
-    from seemory.models import hub
-
-    return folder.is_dir() and (hub.is_complete(spec, folder) or not (folder / hub.MANIFEST).is_file())
-
-
-def _entry_of(path: Path, home: Path) -> ModelSpec | None:
-    """The catalogue's entry for a folder that has a known model's name, such as `ViT-B-32__openai`."""
-    try:
-        return find_spec(path.resolve().name, home)
-    except ModelNotFound:
-        return None

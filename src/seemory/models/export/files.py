@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from seemory.errors import ModelCorrupt, UsageError
-from seemory.models.export.source import Checkpoint, document
+from seemory.models.export.checkpoint import Checkpoint, document
 
 _CLIP_START, _CLIP_END = "<|startoftext|>", "<|endoftext|>"
 # CLIP's own splitting (openai/CLIP, simple_tokenizer.py), as the tokenizers library spells it.

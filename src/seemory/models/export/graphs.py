@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from seemory.models.export.source import Checkpoint, Tensor
+from seemory.models.export.checkpoint import Checkpoint, Tensor
 
 OPSET = 17
 """The first with LayerNormalization; runs in every ONNX Runtime since 1.12."""

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from seemory.errors import ModelCorrupt, ModelNotFound, UsageError
+from seemory.models.export.checkpoint import CLIP_MEAN, CLIP_STD, Checkpoint, document
 from seemory.models.export.openclip_forward import EPS, State, encode_image, encode_text, layers
-from seemory.models.export.source import _CLIP_MEAN, _CLIP_STD, Checkpoint, document
 
 _WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _FILTERS = ("bicubic", "bilinear", "lanczos")
@@ -65,8 +65,8 @@ def read(folder: Path, weights: Path | None = None) -> Checkpoint:
     preprocess = {
         "size": [image_size, image_size],
         "mode": "RGB",
-        "mean": given.get("mean") or _CLIP_MEAN,
-        "std": given.get("std") or _CLIP_STD,
+        "mean": given.get("mean") or CLIP_MEAN,
+        "std": given.get("std") or CLIP_STD,
         "interpolation": given.get("interpolation") or "bicubic",
         "resize_mode": given.get("resize_mode") or "shortest",
         "fill_color": 0,

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from seemory.models.export.source import Tensor
+from seemory.models.export.checkpoint import Tensor
 
 State = dict[str, Tensor]
 

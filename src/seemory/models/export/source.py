@@ -3,51 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from seemory.errors import ModelCorrupt, ModelNotFound, ModelUnavailable, UsageError
-
-Tensor = Any
+from seemory.models.export import openclip
+from seemory.models.export.checkpoint import CLIP_MEAN, CLIP_STD, Checkpoint, Tensor, document
 
 _SENTENCE_TYPES = {"albert", "bert", "camembert", "distilbert", "electra", "mpnet", "roberta", "xlm-roberta"}
 _RESAMPLING = {1: "lanczos", 2: "bilinear", 3: "bicubic"}
-_CLIP_MEAN, _CLIP_STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
-
-
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
-    """A model in torch, with everything an exported folder must say about it."""
-
-    kind: Literal["clip", "siglip", "sentence"]
-    source: str
-    folder: Path
-    """Where the tokenizer's files lie."""
-    model: Any
-    """transformers' CLIPModel, SiglipModel or sentence encoder: float32, evaluation mode, plain attention."""
-    dim: int
-    context_length: int
-    vocab_size: int
-    model_cfg: Mapping[str, Any]
-    """In open_clip's form; of a sentence encoder, transformers' own configuration."""
-    text_reference: Callable[[Tensor, Tensor], Tensor]
-    """`(n, t)` ids and mask to `(n, d)`, or `(n, t, d)` of a sentence encoder, as the checkpoint itself computes it."""
-    image_reference: Callable[[Tensor], Tensor] | None = None
-    """`(n, 3, s, s)` to `(n, d)`, as the checkpoint itself computes it."""
-    preprocess: Mapping[str, Any] | None = None
-    """In open_clip's form."""
-    end_id: int | None = None
-    """The token CLIP pools at."""
-    lower_case_only: bool = False
-    """SigLIP 2 lower-cases and keeps punctuation; the first SigLIP strips it."""
-
-    @property
-    def text_model(self) -> str:
-        """Where the layout keeps the text tower."""
-        return "onnx/model.onnx" if self.kind == "sentence" else "textual/model.onnx"
 
 
 def read(checkpoint: str | Path) -> Checkpoint:
@@ -60,8 +25,6 @@ def read(checkpoint: str | Path) -> Checkpoint:
         if isinstance(checkpoint, Path) or checkpoint.count("/") != 1 or checkpoint.startswith((".", "/", "~")):
             raise ModelNotFound(f"{checkpoint} is neither a folder nor a weights file nor a hub id like owner/name")
         path = _from_hub(checkpoint)
-    from seemory.models.export import openclip
-
     if path.is_file():
         return openclip.read(path.parent, path)
     config = document(path / "config.json")
@@ -72,17 +35,6 @@ def read(checkpoint: str | Path) -> Checkpoint:
     if (path / "open_clip_config.json").exists():
         return openclip.read(path)
     raise UsageError(f"{path} holds no checkpoint: expected config.json with model weights, or open_clip_config.json")
-
-
-def document(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; empty when there is no such file. Raises `ModelCorrupt` when it is not JSON."""
-    if not path.exists():
-        return {}
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise ModelCorrupt(f"{path} is not JSON: {error}") from error
-    return found if isinstance(found, dict) else {}
 
 
 def features(output: Any) -> Tensor:
@@ -266,8 +218,8 @@ def _preprocess(path: Path, kind: str, image_size: int) -> dict[str, Any]:
     return {
         "size": [image_size, image_size],
         "mode": "RGB",
-        "mean": said.get("image_mean") or ([0.5] * 3 if siglip else _CLIP_MEAN),
-        "std": said.get("image_std") or ([0.5] * 3 if siglip else _CLIP_STD),
+        "mean": said.get("image_mean") or ([0.5] * 3 if siglip else CLIP_MEAN),
+        "std": said.get("image_std") or ([0.5] * 3 if siglip else CLIP_STD),
         "interpolation": _RESAMPLING.get(said.get("resample", 3), "bicubic"),
         "resize_mode": "squash" if squash else "shortest",
         "fill_color": 0,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seemory.errors import ModelCorrupt
+from seemory.models.export.checkpoint import Checkpoint
 from seemory.models.export.graphs import model_side
-from seemory.models.export.source import Checkpoint
 
 LEAST_COSINE = 0.9999
 _BATCHES = (1, 3, 8)
