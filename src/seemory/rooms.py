@@ -7,12 +7,13 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from seemory.errors import CollectionMismatch, UsageError
+from seemory.errors import CollectionMismatch, ModelError, TowerMissing, UsageError
 from seemory.settings import AUTO, Settings
 from seemory.telemetry import ProgressListener
 from seemory.types import Generation
 
 if TYPE_CHECKING:
+    from seemory.exchange import Importer
     from seemory.indexing import Indexer
     from seemory.models.encoder import Encoder
     from seemory.search import Searcher
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from seemory.store.generations import Generations
     from seemory.store.items import Items
     from seemory.store.query import Query
+
+
+LOCAL = "local"
+"""The fingerprint that means: of the encoder of that name on this machine."""
 
 
 class Rooms:
@@ -86,6 +91,7 @@ class Rooms:
                 live = self.generations.live(self.collection)
                 if live is not None:
                     self._require_asked(live)
+                    self._require_named(live)
                 self._model = live.model if live else self._chosen_model()
                 encoder = self._load(self._model)
                 if live is not None:
@@ -136,6 +142,16 @@ class Rooms:
                 f"encoders cannot be compared; index into another collection (--collection), or leave the model out"
             )
 
+    def _require_named(self, live: Generation) -> None:
+        from seemory.exchange import UNNAMED
+
+        if live.fingerprint.startswith(UNNAMED):
+            raise TowerMissing(
+                f"the vectors of collection {self.collection!r} were imported under the name {live.model} and no "
+                f"fingerprint, so that no encoder here can be known to be theirs: look by --like or a vector, or "
+                f"import them into a new collection with --fingerprint"
+            )
+
     def _require_unchanged(self, live: Generation, encoder: Encoder) -> None:
         if encoder.fingerprint != live.fingerprint:
             raise CollectionMismatch(
@@ -175,9 +191,49 @@ class Rooms:
 
     def searcher(self) -> Searcher:
         """Answers queries over the live generation. Raises as `live` and `encoder` do."""
-        from seemory.search import Searcher
+        from seemory.search import AbsentEncoder, Searcher
 
-        return Searcher(self.query, self.live(), self.encoder)
+        live = self.live()
+        try:
+            return Searcher(self.query, live, self.encoder)
+        except ModelError as error:  # what is stored can still be compared
+            return Searcher(self.query, live, AbsentEncoder(error))
+
+    @property
+    def encoder_name(self) -> str:
+        """The encoder's name; of a collection whose encoder is not here, the name that was written down."""
+        try:
+            return self.encoder.name
+        except ModelError:
+            if (live := self.generations.live(self.collection)) is None:
+                raise
+            return live.model
+
+    def importer(self, model: str, fingerprint: str | None, dim: int) -> Importer:
+        """Brings ready vectors into the live generation, which is made if there is none.
+
+        Raises:
+            CollectionMismatch: the collection was made by something else.
+        """
+        from seemory.exchange import UNNAMED, Importer
+
+        name, own = model.strip(), fingerprint
+        if not name or (fingerprint is not None and (not fingerprint.strip() or fingerprint.startswith(UNNAMED))):
+            raise UsageError("the encoder that made the vectors needs a name, and its fingerprint must be a real one")
+        if fingerprint == LOCAL:
+            from seemory.models.loading import remembered_name
+
+            name = remembered_name(name, home=self.settings.home)
+            own = self._load(name).fingerprint
+        own = own or UNNAMED + name
+        live = self.generations.live(self.collection)
+        live = live or self.generations.create(self.collection, "visual", model=name, fingerprint=own, dim=dim)
+        if live.fingerprint != own or live.state != "live":
+            raise CollectionMismatch(
+                f"collection {self.collection!r} holds vectors of {live.model} (fingerprint {live.fingerprint[:24]}), "
+                f"not of {name} ({own[:24]}): import into another collection (--collection)"
+            )
+        return Importer(self.items, live)
 
     def indexer(self, workers: int | None = None) -> Indexer:
         """Brings files into the live generation, which is made if there is none. Raises as `encoder` does."""

@@ -115,6 +115,8 @@ class FileOutcome:
     record: EmbeddingRecord | None = None
     error: str | None = None
     """Why the file gave no item: set when it could not be read at all."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of it where there are no facts of a picture."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from seemory import __version__
-from seemory.cli import database, library, models, system
+from seemory.cli import database, exchange, library, models, system
 from seemory.errors import SeemoryError
 
 
@@ -32,6 +32,8 @@ for command in (
     library.duplicates,
     library.show,
     library.forget,
+    exchange.import_,
+    exchange.export,
     models.models,
     database.db,
     system.stats,

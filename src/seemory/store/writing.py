@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -188,7 +188,7 @@ def _row(outcome: FileOutcome, source: UUID | None, generation: Generation) -> t
         outcome.sha256,
         outcome.bytes,
         outcome.mtime_ns,
-        *_facts(facts),
+        *_facts(facts, outcome.metadata),
         outcome.thumbnail,
         None if outcome.error is None else clean(outcome.error),
         None if vector is None else Halfvec(vector),
@@ -196,9 +196,9 @@ def _row(outcome: FileOutcome, source: UUID | None, generation: Generation) -> t
     )
 
 
-def _facts(facts: PictureFacts | None) -> tuple[Any, ...]:
+def _facts(facts: PictureFacts | None, metadata: Mapping[str, Any]) -> tuple[Any, ...]:
     if facts is None:
-        return None, None, None, None, None, Jsonb({})
+        return None, None, None, None, None, Jsonb(clean_json(metadata))
     camera = None if facts.camera is None else clean(facts.camera)
     return (
         facts.width,
