@@ -45,13 +45,12 @@ PHOTOGRAPHS: Final = (
     Photograph("moon", "skimage", "data/moon.png", "The surface of the Moon with craters", "NASA"),
     Photograph("flower", "sklearn", "datasets/images/flower.jpg", "An orange dahlia in bloom",
                "“flower.jpg” by vultilion, CC BY 2.0"),
-    Photograph("page", "skimage", "data/page.png", "A photographed page of printed text"),
     Photograph("cat", "skimage", "data/chelsea.png", "The face of a tabby cat", "Stefan van der Walt, CC0"),
     Photograph("rocket", "skimage", "data/rocket.jpg", "A rocket at its launch pad", "SpaceX"),
     Photograph("motorcycle", "skimage", "data/motorcycle_left.png", "A red motorcycle in a garage",
                "Middlebury stereo benchmark, 2014"),
 )  # fmt: skip
-"""Photographs only: no drawings, no medical pictures, no test patterns, and one of the stereo pair."""
+"""Photographs only: no drawings, no scans, no medical pictures, no test patterns, and one of the stereo pair."""
 
 QUERIES: Final = (
     ("a cat", "cat"),

@@ -16,14 +16,16 @@ from seemory.telemetry import ProgressListener, ignore
 from seemory.types import Filter, Hit, Item, Kind
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
     from PIL.Image import Image
 
     from seemory.backfilling import BackfillReport
     from seemory.duplicates import Duplicates
+    from seemory.exchange import ImportReport
     from seemory.indexing import FileResult, IndexReport
     from seemory.models.encoder import Encoder
     from seemory.reembedding import Reembedding
-    from seemory.search import Example, Searcher
+    from seemory.search import AbsentEncoder, Example, Searcher
     from seemory.store.connect import Database
     from seemory.zero_shot import LabelScore
 
@@ -98,7 +100,7 @@ class Memory:
     @property
     def encoder_name(self) -> str:
         """The name of the collection's encoder."""
-        return self.encoder.name
+        return self._rooms.encoder_name
 
     def index(
         self,
@@ -141,6 +143,7 @@ class Memory:
         *,
         image: Paths | None = None,
         like: UUID | str | None = None,
+        vector: ArrayLike | None = None,
         plus: Sequence[str] = (),
         minus: Sequence[str] = (),
         limit: int = 10,
@@ -155,6 +158,7 @@ class Memory:
             words: what the picture shows.
             image: a picture file to be alike.
             like: an item's id, a unique beginning of it, or its path; the item itself is left out.
+            vector: `(d,)`, made elsewhere by the collection's encoder; scored as a picture's.
             plus, minus: more terms to add or take away; each is an existing file, an item id, or else words.
             limit, offset: which part of the ranking.
             min_score: the least calibrated score, 0 to 1.
@@ -176,6 +180,8 @@ class Memory:
                 examples.append(searcher.picture(self._read(image, searcher.encoder)))
             if like is not None:
                 examples.append(searcher.item(self._id(like)))
+            if vector is not None:
+                examples.append(searcher.ready(vector))
             examples.extend(self._term(searcher, term, 1.0) for term in plus)
             examples.extend(self._term(searcher, term, -1.0) for term in minus)
             return searcher.hits(examples, limit=limit, offset=offset, min_score=min_score, kind=kind, filters=filters)
@@ -255,6 +261,43 @@ class Memory:
         """The stored small picture, as JPEG bytes, if there is one."""
         return self._rooms.items.thumbnail(item_id)
 
+    def import_vectors(
+        self,
+        *files: Paths,
+        model: str,
+        fingerprint: str | None = None,
+        column: str | None = None,
+        listen: ProgressListener = ignore,
+    ) -> ImportReport:
+        """The report of bringing in vectors that the encoder `model` made elsewhere (docs/exchange.md).
+
+        Args:
+            files: .npy, .parquet, .safetensors, or folders of clip-retrieval.
+            model: the name of the encoder.
+            fingerprint: its fingerprint; `"local"`: that of the encoder of that name on this machine.
+            column: the column or tensor that has the vectors, if its name is not a usual one.
+            listen: called with the progress.
+
+        Raises:
+            UsageError: a file has no vectors, or of another width than the collection's.
+            CollectionMismatch: the collection was made by another encoder.
+        """
+        from seemory.exchange import width_of
+        from seemory.vector_files import read_vectors
+
+        paths = [Path(file).expanduser() for file in files]
+        widths = [width_of(path, column) for path in paths]
+        if len(set(widths)) != 1:
+            raise UsageError(f"the files have vectors of {sorted(set(widths))} dimensions: one width is needed")
+        importer = self._rooms.importer(model, fingerprint, widths[0])
+        return importer.run((batch for path in paths for batch in read_vectors(path, column)), listen)
+
+    def export_vectors(self, file: Paths, *, listen: ProgressListener = ignore) -> int:
+        """How many vectors were written to a parquet file, with ids, paths and metadata."""
+        from seemory.exchange import export_vectors
+
+        return export_vectors(self._rooms.query, self._rooms.items, self._rooms.live(), Path(file), listen)
+
     def forget(self, items: Iterable[UUID | str]) -> int:
         """How many items were removed from the memory; files on disk are never touched."""
         return self._rooms.items.delete([self._id(item) for item in items])
@@ -278,7 +321,7 @@ class Memory:
     def _id(self, item: UUID | str) -> UUID:
         return item if isinstance(item, UUID) else self._rooms.items.resolve(item, self.collection)
 
-    def _read(self, path: Paths, encoder: Encoder) -> Image:
+    def _read(self, path: Paths, encoder: Encoder | AbsentEncoder) -> Image:
         """A picture file the user named, upright and no larger than the encoder needs."""
         from seemory.media.image import load_picture
 

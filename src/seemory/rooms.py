@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
-from seemory.errors import CollectionMismatch, GenerationsChanged, ModelError, UsageError
+from seemory.errors import CollectionMismatch, GenerationsChanged, ModelError, TowerMissing, UsageError
 from seemory.settings import AUTO, Settings
 from seemory.telemetry import ProgressListener
 from seemory.types import Generation
@@ -17,6 +17,7 @@ from seemory.types import Generation
 if TYPE_CHECKING:
     from seemory.catching_up import Pace
     from seemory.embedding import Targets
+    from seemory.exchange import Importer
     from seemory.indexing import Indexer
     from seemory.models.encoder import Encoder
     from seemory.reembedding import Reembedding
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DROPS = 3  # of generations, that one search lives through
+
+
+LOCAL = "local"
+"""The fingerprint that means: of the encoder of that name on this machine."""
 
 
 class Rooms:
@@ -114,6 +119,7 @@ class Rooms:
         """
         with self._lock:
             self._require_asked()
+            self._require_named(generation)
             encoder = self._encoders.get(generation.fingerprint)
             if encoder is None:
                 encoder = self._first or self._load(generation.model)
@@ -188,6 +194,16 @@ class Rooms:
         if made:
             self._insisted = None
 
+    def _require_named(self, live: Generation) -> None:
+        from seemory.exchange import UNNAMED
+
+        if live.fingerprint.startswith(UNNAMED):
+            raise TowerMissing(
+                f"the vectors of collection {self.collection!r} were imported under the name {live.model} and no "
+                f"fingerprint, so that no encoder here can be known to be theirs: look by --like or a vector, or "
+                f"import them into a new collection with --fingerprint"
+            )
+
     def _require_unchanged(self, live: Generation, encoder: Encoder) -> None:
         if encoder.fingerprint != live.fingerprint:
             raise CollectionMismatch(
@@ -233,10 +249,13 @@ class Rooms:
 
         It stays with that generation: an answer is of one generation, whatever is switched meanwhile.
         """
-        from seemory.search import Searcher
+        from seemory.search import AbsentEncoder, Searcher
 
         live = self.live()
-        return Searcher(self.query, live, self.encoder_of(live))
+        try:
+            return Searcher(self.query, live, self.encoder_of(live))
+        except ModelError as error:  # what is stored can still be compared
+            return Searcher(self.query, live, AbsentEncoder(error))
 
     def steadily(self, answer: Callable[[], T]) -> T:
         """What `answer` gives; asked again where the generation it had begun with was switched off and dropped."""
@@ -269,6 +288,43 @@ class Rooms:
                     )
         skipped = {generation.id for generation in found} - {target.generation.id for target in beside}
         return Targets(Target(live, self.encoder_of(live)), tuple(beside), frozenset(skipped))
+
+    @property
+    def encoder_name(self) -> str:
+        """The encoder's name; of a collection whose encoder is not here, the name that was written down."""
+        live = self.generations.live(self.collection)
+        if live is None:
+            return self.encoder.name
+        try:
+            return self.encoder_of(live).name
+        except ModelError:
+            return live.model
+
+    def importer(self, model: str, fingerprint: str | None, dim: int) -> Importer:
+        """Brings ready vectors into the live generation, which is made if there is none.
+
+        Raises:
+            CollectionMismatch: the collection was made by something else.
+        """
+        from seemory.exchange import UNNAMED, Importer
+
+        name, own = model.strip(), fingerprint
+        if not name or (fingerprint is not None and (not fingerprint.strip() or fingerprint.startswith(UNNAMED))):
+            raise UsageError("the encoder that made the vectors needs a name, and its fingerprint must be a real one")
+        if fingerprint == LOCAL:
+            from seemory.models.loading import remembered_name
+
+            name = remembered_name(name, home=self.settings.home)
+            own = self._load(name).fingerprint
+        own = own or UNNAMED + name
+        live = self.generations.live(self.collection)
+        live = live or self.generations.create(self.collection, "visual", model=name, fingerprint=own, dim=dim)
+        if live.fingerprint != own or live.state != "live":
+            raise CollectionMismatch(
+                f"collection {self.collection!r} holds vectors of {live.model} (fingerprint {live.fingerprint[:24]}), "
+                f"not of {name} ({own[:24]}): import into another collection (--collection)"
+            )
+        return Importer(self.items, live, {generation.id for generation in self.generations.all(self.collection)})
 
     def indexer(self, workers: int | None = None) -> Indexer:
         """Brings files into the live generation, which is made if there is none. Raises as `encoder` does."""

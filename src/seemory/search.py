@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seemory.calibration import Calibration
-from seemory.errors import UsageError
-from seemory.models.encoder import Encoder
+from seemory.errors import SeemoryError, UsageError
+from seemory.models.encoder import UNMEASURED, Encoder
 from seemory.store.query import Query
-from seemory.types import CosineStatistics, Filter, Generation, Hit, Kind, Neighbour, Vector
+from seemory.types import CosineStatistics, Filter, Generation, Hit, Kind, Neighbour, Vector, Vectors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -46,10 +47,34 @@ def combine(examples: Sequence[Example]) -> Vector:
     return np.asarray(total / norm, dtype=np.float32)
 
 
+class AbsentEncoder:
+    """Stands for an encoder that is not here: stored and ready vectors can be compared, nothing can be embedded."""
+
+    def __init__(self, reason: SeemoryError) -> None:
+        self._reason = reason
+
+    @property
+    def image_size(self) -> int:
+        """Raises the reason."""
+        raise self._reason
+
+    def embed_texts(self, _: Sequence[str]) -> Vectors:
+        """Raises the reason."""
+        raise self._reason
+
+    def embed_images(self, _: Sequence[Image]) -> Vectors:
+        """Raises the reason."""
+        raise self._reason
+
+    def calibration(self, direction: Direction) -> CosineStatistics:
+        """What holds for an encoder of its kind that was not measured."""
+        return UNMEASURED[direction]
+
+
 class Searcher:
     """Answers queries over one live generation."""
 
-    def __init__(self, query: Query, generation: Generation, encoder: Encoder) -> None:
+    def __init__(self, query: Query, generation: Generation, encoder: Encoder | AbsentEncoder) -> None:
         self._query = query
         self.generation = generation
         self.encoder = encoder
@@ -61,6 +86,21 @@ class Searcher:
     def picture(self, picture: Image, weight: float = 1.0) -> Example:
         """The example that a picture makes."""
         return Example(self.encoder.embed_images([picture])[0], "image_to_image", weight)
+
+    def ready(self, vector: ArrayLike, weight: float = 1.0) -> Example:
+        """The example that a vector makes which the same encoder made elsewhere.
+
+        Raises:
+            UsageError: it has another width than the collection's, or no direction.
+        """
+        wide = np.asarray(vector, dtype=np.float64)
+        if wide.shape != (self.generation.dim,):
+            raise UsageError(f"{self.generation.collection!r} has {self.generation.dim} dimensions, not {wide.shape}")
+        largest = np.abs(wide).max()
+        if not np.isfinite(largest) or largest == 0.0:
+            raise UsageError("a query vector must have a direction: this one is zero, or not finite")
+        wide = wide / largest
+        return Example(np.asarray(wide / np.linalg.norm(wide), np.float32), "image_to_image", weight)
 
     def item(self, item_id: UUID, weight: float = 1.0) -> Example:
         """The example that a stored item's vector makes: no forward pass.

@@ -117,6 +117,8 @@ class FileOutcome:
     """Why the file gave no item: set when it could not be read at all."""
     beside: Mapping[int, tuple[Vector | None, EmbeddingRecord]] = field(default_factory=dict)
     """Vector and record for each other generation (by its id) that is kept up to date beside the live one."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of it where there are no facts of a picture."""
 
 
 @dataclass(frozen=True, slots=True)

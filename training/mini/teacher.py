@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 SIDE = 224
+FILE = "teacher/mobilenet_v2_1.0_224_quant.tflite"
 INNER = {"edges": 122, "parts": 45, "things": 4}
 """Tensors of the tflite graph: 28x28x32 (early), 14x14x96 (middle), 7x7x1280 (last)."""
 
@@ -23,7 +24,7 @@ class Teacher:
         from ai_edge_litert import schema_py_generated as schema
         from ai_edge_litert.interpreter import Interpreter
 
-        content = (data / "teacher" / "mobilenet_v2_1.0_224_quant.tflite").read_bytes()
+        content = (data / FILE).read_bytes()
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
         logits = int(model.subgraphs[0].outputs[0])
         model.subgraphs[0].outputs = [logits, *INNER.values()]

@@ -55,9 +55,13 @@ def load(work: Path) -> Crops:
     crops = [(pictures[i].source, pictures[i].captions) for i in told for _ in range(starts[i], starts[i + 1])]
     text = np.load(work / "captions.npz")
     vector_of = dict(zip(text["texts"].tolist(), text["vectors"], strict=True))
-    aim = aims.fit(vector_of, text["classes"], crops, arrays["logits"][told_rows], arrays["pooled"][told_rows])
-    with (work / "aim.pkl").open("wb") as file:
-        pickle.dump(aim, file)
+    if (work / "picture.pt").exists():  # a tower taken up again keeps the axes it was begun with
+        with (work / "aim.pkl").open("rb") as file:
+            aim = pickle.load(file)
+    else:
+        aim = aims.fit(vector_of, text["classes"], crops, arrays["logits"][told_rows], arrays["pooled"][told_rows])
+        with (work / "aim.pkl").open("wb") as file:
+            pickle.dump(aim, file)
     vectors = np.zeros((len(arrays["image"]), aims.DIM), np.float16)
     for start in range(0, len(rows), 4096):
         part = rows[start : start + 4096]

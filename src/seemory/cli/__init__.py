@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from seemory import __version__
-from seemory.cli import database, library, models, reembed, system
+from seemory.cli import database, exchange, library, models, reembed, system
 from seemory.errors import SeemoryError
 
 
@@ -34,6 +34,8 @@ for command in (
     library.forget,
     reembed.reembed,
     reembed.backfill,
+    exchange.import_,
+    exchange.export,
     models.models,
     database.db,
     system.stats,

@@ -28,7 +28,7 @@ OpenSession = Callable[[Path, int | None], Session]
 _T = TypeVar("_T")
 
 # Of a model nobody has measured: wide, so that its scores promise little. The ranges are those reported for CLIP.
-_UNMEASURED: dict[Direction, CosineStatistics] = {
+UNMEASURED: dict[Direction, CosineStatistics] = {
     "text_to_image": CosineStatistics(0.15, 0.05, 0.29, 0.05),
     "image_to_image": CosineStatistics(0.5, 0.12, 0.85, 0.1),
     "text_to_text": CosineStatistics(0.4, 0.15, 0.8, 0.12),
@@ -149,7 +149,7 @@ class Encoder:
 
     def calibration(self, direction: Direction) -> CosineStatistics:
         """Where cosines of unrelated and of right pairs lie, for this model or, unmeasured, for its kind."""
-        return self.spec.calibration.get(direction, _UNMEASURED[direction])
+        return self.spec.calibration.get(direction, UNMEASURED[direction])
 
     def record(
         self, *, frame_path: str | None = None, inference_time_ms: float | None = None, error: str | None = None

@@ -33,6 +33,8 @@ class Database:
 
     def __init__(self, url: str, conninfo: str, adapters: AdaptersMap, *, on_close: Callable[[], None]) -> None:
         self.url = url
+        self.conninfo = conninfo
+        """How its connections are made: the URL, and the role and settings they start with."""
         self._on_close = on_close
         self._process = os.getpid()
         self._closed = False
@@ -197,6 +199,11 @@ def stop_embedded(home: Path) -> bool:
 def embedded_url(home: Path) -> str:
     """The address of the data folder's database, for as long as its server runs."""
     return EmbeddedServer(home).url()
+
+
+def unbound_url(home: Path) -> str:
+    """The address of the data folder's database for a role that sees all owners' rows: for backups alone."""
+    return EmbeddedServer(home).url(role="postgres")
 
 
 def psql_command(database_url: str) -> list[str]:

@@ -6,7 +6,7 @@ brings for them is written in the same transaction; a changed picture's older ve
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -278,7 +278,7 @@ def _row(outcome: FileOutcome, source: UUID | None, generation: Generation) -> t
         outcome.sha256,
         outcome.bytes,
         outcome.mtime_ns,
-        *_facts(outcome.facts),
+        *_facts(outcome.facts, outcome.metadata),
         outcome.thumbnail,
         None if outcome.error is None else clean(outcome.error),
         embedding,
@@ -286,9 +286,9 @@ def _row(outcome: FileOutcome, source: UUID | None, generation: Generation) -> t
     )
 
 
-def _facts(facts: PictureFacts | None) -> tuple[Any, ...]:
+def _facts(facts: PictureFacts | None, metadata: Mapping[str, Any]) -> tuple[Any, ...]:
     if facts is None:
-        return None, None, None, None, None, Jsonb({})
+        return None, None, None, None, None, Jsonb(clean_json(metadata))
     camera = None if facts.camera is None else clean(facts.camera)
     return (
         facts.width,
