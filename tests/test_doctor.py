@@ -15,7 +15,7 @@ def test_a_healthy_memory_has_no_failure(memory: Memory, photos: Path) -> None:
     findings = {finding.name: finding for finding in examine(memory)}
     assert not [finding for finding in findings.values() if finding.mark == "fails"]
     assert "pgvector" in findings["database"].says
-    assert "seemory models pull" in (findings["encoder"].do or "")
+    assert "seemory reembed start" in (findings["encoder"].do or "")
     assert "empty.jpg" in findings["files"].says
 
 

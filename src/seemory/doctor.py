@@ -94,8 +94,7 @@ def _encoder(memory: Memory) -> Iterator[Finding]:
             "encoder",
             "note",
             f"{says}: the small bundled encoder",
-            "for better answers: seemory models pull vit-b-32-laion2b, then "
-            "seemory reembed start --to vit-b-32-laion2b",
+            "for better answers: seemory reembed start --to vit-b-32-laion2b, then seemory reembed switch",
         )
     else:
         yield Finding("encoder", "ok", says)
