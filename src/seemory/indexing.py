@@ -12,81 +12,28 @@ from __future__ import annotations
 
 import os
 import time
-from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from threading import Lock
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from seemory.embedding import Embedded, Squares, Target, Targets, decode, embed
 from seemory.errors import GenerationsChanged, MediaError
+from seemory.index_report import FileResult, IndexReport, Settled
 from seemory.lookahead import ahead, batches
 from seemory.media.files import FileState, find_files, hash_file
 from seemory.store.items import Items
-from seemory.telemetry import Progress, ProgressListener, ignore
+from seemory.telemetry import ProgressListener, ignore
 from seemory.types import Blob, FileOutcome, Generation, KnownFile
-
-Status = Literal["indexed", "copied", "moved", "unchanged", "failed", "known_bad"]
-"""indexed: embedded now; copied: same bytes as a known picture; moved: a known file under a new name;
-unchanged: skipped;
-failed: unreadable or not embedded, stored with its reason; known_bad: failed before and unchanged since."""
 
 LOOK = 1000  # files looked up in one query
 HASHED = 64  # files whose hashes are looked up in one query
 _TRIES = 20  # of one batch, while operators change the generations
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class FileResult:
-    """What became of one file."""
-
-    uri: str
-    status: Status
-    error: str | None = None
-
-
-@dataclass(slots=True)
-class IndexReport:
-    """What a run did."""
-
-    counts: Counter[Status] = field(default_factory=Counter)
-    missing: int = 0
-    seconds: float = 0.0
-    interrupted: bool = False
-    errors: list[tuple[str, str]] = field(default_factory=list)
-    """The first hundred failures: file and reason (all of them are in the store)."""
-
-    def add(self, result: FileResult) -> None:
-        """Count one file."""
-        self.counts[result.status] += 1
-        if result.error is not None and result.status == "failed" and len(self.errors) < 100:
-            self.errors.append((result.uri, result.error))
-
-    @property
-    def indexed(self) -> int:
-        """Files that are findable because of this run."""
-        return self.counts["indexed"] + self.counts["copied"]
-
-    @property
-    def skipped(self) -> int:
-        """Files that needed nothing."""
-        return self.counts["unchanged"] + self.counts["moved"] + self.counts["known_bad"]
-
-    @property
-    def failed(self) -> int:
-        """Files that failed in this run."""
-        return self.counts["failed"]
-
-    @property
-    def found(self) -> int:
-        """All files that were looked at."""
-        return self.counts.total()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,26 +67,6 @@ class _Batch:
     candidates: Sequence[_Candidate]
     targets: Targets
     outcomes: Sequence[FileOutcome]
-
-
-class _Settled:
-    """Files that are done with: counted at once, by whichever thread, and handed out when the pipeline comes by."""
-
-    def __init__(self, total: int, listen: ProgressListener, report: IndexReport) -> None:
-        self._results: deque[FileResult] = deque()
-        self._total, self._done, self._listen, self._report = total, 0, listen, report
-        self._lock = Lock()
-
-    def add(self, result: FileResult) -> None:
-        with self._lock:
-            self._results.append(result)
-            self._report.add(result)
-            self._done += 1
-            self._listen(Progress("index", self._done, self._total))
-
-    def drain(self) -> Iterator[FileResult]:
-        while self._results:
-            yield self._results.popleft()
 
 
 class Indexer:
@@ -219,7 +146,7 @@ class Indexer:
             on_error=lambda path, error: unreadable.append(FileResult(str(path), "failed", str(error))),
         )
         files = list(found)  # names only: a million files are some 200 MB, and the bar needs the total
-        settled = _Settled(len(files) + len(unreadable), listen, report)
+        settled = Settled(len(files) + len(unreadable), listen, report)
         for result in unreadable:
             settled.add(result)
         # Pools of their own: hashing waits for the disk, and must not stand in line behind decoding.
@@ -247,7 +174,7 @@ class Indexer:
         gone = [asset_id for asset_id, uri in known if not os.path.lexists(uri)]
         return self._items.mark_missing(self._collection, gone)
 
-    def _changed(self, files: Iterable[FileState], settled: _Settled, retry_failed: bool) -> Iterator[_Candidate]:
+    def _changed(self, files: Iterable[FileState], settled: Settled, retry_failed: bool) -> Iterator[_Candidate]:
         """The files whose size or time of change is new to the store, or that have no vector yet."""
         for group in batches(files, LOOK):
             uris = [str(file.path) for file in group]
@@ -273,7 +200,7 @@ class Indexer:
         except (OSError, MediaError) as error:
             return replace(candidate, error=str(error))
 
-    def _unknown_bytes(self, hashed: Iterable[_Candidate], settled: _Settled) -> Iterator[_Candidate]:
+    def _unknown_bytes(self, hashed: Iterable[_Candidate], settled: Settled) -> Iterator[_Candidate]:
         """The files whose bytes the store has no vector for; the others are settled by their hash alone."""
         for group in batches(hashed, HASHED):
             hashes = [c.sha256 for c in group if c.sha256 is not None]
@@ -358,7 +285,7 @@ class Indexer:
         """The same files for the generations there are now. The whole pictures are gone, so they are read once more."""
         return self._batch([_Decoded(candidate, Squares()) for candidate in batch.candidates])
 
-    def _write(self, settled: _Settled, batch: _Batch) -> None:
+    def _write(self, settled: Settled, batch: _Batch) -> None:
         """Commit a batch; only then are its files settled."""
         for outcome in self._commit(batch, self._again).outcomes:
             error = outcome.error or (outcome.record.error if outcome.record else None)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from seemory.backfilling import BackfillReport
     from seemory.duplicates import Duplicates
     from seemory.exchange import ImportReport
-    from seemory.indexing import FileResult, IndexReport
+    from seemory.index_report import FileResult, IndexReport
     from seemory.models.encoder import Encoder
     from seemory.reembedding import Reembedding
     from seemory.search import AbsentEncoder, Example, Searcher

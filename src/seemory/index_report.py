@@ -1,0 +1,85 @@
+"""What became of each file of an indexing run, and of all of them."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Literal
+
+from seemory.telemetry import Progress, ProgressListener
+
+Status = Literal["indexed", "copied", "moved", "unchanged", "failed", "known_bad"]
+"""indexed: embedded now; copied: same bytes as a known picture; moved: a known file under a new name;
+unchanged: skipped;
+failed: unreadable or not embedded, stored with its reason; known_bad: failed before and unchanged since."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What became of one file."""
+
+    uri: str
+    status: Status
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class IndexReport:
+    """What a run did."""
+
+    counts: Counter[Status] = field(default_factory=Counter)
+    missing: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    """The first hundred failures: file and reason (all of them are in the store)."""
+
+    def add(self, result: FileResult) -> None:
+        """Count one file."""
+        self.counts[result.status] += 1
+        if result.error is not None and result.status == "failed" and len(self.errors) < 100:
+            self.errors.append((result.uri, result.error))
+
+    @property
+    def indexed(self) -> int:
+        """Files that are findable because of this run."""
+        return self.counts["indexed"] + self.counts["copied"]
+
+    @property
+    def skipped(self) -> int:
+        """Files that needed nothing."""
+        return self.counts["unchanged"] + self.counts["moved"] + self.counts["known_bad"]
+
+    @property
+    def failed(self) -> int:
+        """Files that failed in this run."""
+        return self.counts["failed"]
+
+    @property
+    def found(self) -> int:
+        """All files that were looked at."""
+        return self.counts.total()
+
+
+class Settled:
+    """Files that are done with: counted at once, by whichever thread, and handed out when the pipeline comes by."""
+
+    def __init__(self, total: int, listen: ProgressListener, report: IndexReport) -> None:
+        self._results: deque[FileResult] = deque()
+        self._total, self._done, self._listen, self._report = total, 0, listen, report
+        self._lock = Lock()
+
+    def add(self, result: FileResult) -> None:
+        """Count one file, and keep it until it is handed out."""
+        with self._lock:
+            self._results.append(result)
+            self._report.add(result)
+            self._done += 1
+            self._listen(Progress("index", self._done, self._total))
+
+    def drain(self) -> Iterator[FileResult]:
+        """Hand out what has come since."""
+        while self._results:
+            yield self._results.popleft()
