@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,9 @@ pytest.importorskip("training.mini", reason="the repository's root is not on the
 import onnxruntime  # noqa: E402
 from onnx import TensorProto  # noqa: E402
 
-from training.mini import aims, export, measure, sources  # noqa: E402
+from training.mini import aims, export, measure, sources, start, teacher  # noqa: E402
 from training.mini.graph import Graph, rows_int8  # noqa: E402
-from training.mini.net import Block, PictureTower, StepDown  # noqa: E402
+from training.mini.net import PictureTower  # noqa: E402
 from training.mini.texttower import TextTower  # noqa: E402
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -72,32 +73,40 @@ def test_beliefs_sum_to_one_over_the_top_classes():
 
 
 def randomised(net: torch.nn.Module) -> torch.nn.Module:
-    """Running statistics and zero-initialised weights moved, so that a mistake in folding them would show."""
-    for module in net.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 1.5)
-    for name, parameter in net.named_parameters():
+    """Zero-initialised weights moved, so that a mistake in writing them would show."""
+    for parameter in net.parameters():
         if not parameter.detach().abs().sum():
             torch.nn.init.normal_(parameter, std=0.05)
-            assert name
     return net.eval()
 
 
-def test_a_step_down_is_the_strided_convolution_it_is_written_as():
-    torch.manual_seed(0)
-    step = randomised(StepDown(3, 8, 3))
-    x = torch.randn(2, 3, 16, 16)
-    weight, bias = export.folded(step.conv, step.norm)
-    kernel = torch.from_numpy(export.strided(weight))
-    strided = torch.relu(torch.nn.functional.conv2d(x, kernel, torch.from_numpy(bias), stride=2, padding=2))
-    torch.testing.assert_close(step(x), strided, rtol=1e-4, atol=1e-5)
+def test_the_tower_begins_as_the_teacher_and_with_the_aim_of_what_it_sees(parts):
+    pytest.importorskip("ai_edge_litert")
+    rng = np.random.default_rng(0)
+    shapes = {"classes": (1000, 384), "centre": 384, "axes": (384, 16), "mean": 1280, "weights": (1280, 384)}
+    aim = aims.Aim(**{name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}, offset=0)
+    aim = replace(aim, mean=np.abs(aim.mean), offset=np.full(16, 0.01, np.float32))
+    net = start.begun(DATA, aim).eval()
+    look = teacher.Teacher(DATA)
+    for picture in parts.train[:2]:
+        square = picture.open().resize((teacher.SIDE, teacher.SIDE))
+        seen = look(square)
+        pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None] / 127.5 - 1
+        with torch.no_grad():
+            pooled = net.pooled(pixels)
+            vector = torch.nn.functional.normalize(net(pixels), dim=1)[0].numpy()
+            logits = net.read(pooled)["logits"].numpy()
+        assert np.corrcoef(pooled[0], seen["pooled"])[0, 1] > 0.98
+        assert np.corrcoef(logits[0], seen["logits"])[0, 1] > 0.98
+        beliefs = aims.beliefs(logits, top=1000)
+        named, told = beliefs @ aim.classes, (aims.feature(pooled.numpy()) - aim.mean) @ aim.weights
+        wanted = aims.unit((aims.unit(told) + 0.7 * aims.unit(named)) @ aim.axes) - aim.offset
+        assert float(vector @ aims.unit(wanted)[0]) > 0.999
 
 
 def test_the_picture_graph_agrees_with_the_net(tmp_path):
     torch.manual_seed(0)
     net = randomised(PictureTower(16))
-    assert any(isinstance(layer, Block) for layer in net.middle)
     export.PictureWriter("float32").write(net, 64, tmp_path / "model.onnx")
     x = torch.rand(2, 3, 64, 64) * 2 - 1
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])

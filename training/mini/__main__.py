@@ -27,10 +27,10 @@ def main() -> None:
         "--folder", type=Path, default=ROOT / "src/seemory/models/bundled/seemory-mini", help="the export"
     )
     parser.add_argument("--card", type=Path, default=ROOT / "docs/models/seemory-mini.md", help="the model card")
-    parser.add_argument("--minutes", type=float, default=77, help="how long the picture tower trains, in all")
+    parser.add_argument("--minutes", type=float, default=10.5, help="how long the picture tower trains, in all")
     parser.add_argument("--text-minutes", type=float, default=10, help="how long the text tower trains")
     parser.add_argument("--fresh", type=int, default=80_000, help="how many fresh pictures are made")
-    parser.add_argument("--side", type=int, default=128, help="of the exported image tower's input")
+    parser.add_argument("--side", type=int, default=160, help="of the exported image tower's input")
     parser.add_argument("--resize-mode", choices=["shortest", "squash"], default="shortest")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
@@ -61,7 +61,7 @@ def run(stage: str, options: argparse.Namespace, parts: sources.Split) -> None:
     elif stage == "train":
         from . import train
 
-        train.run(work, options.minutes, options.threads)
+        train.run(data, work, options.minutes, options.threads)
     elif stage == "text":
         from . import measure, text
 

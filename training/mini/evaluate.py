@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from . import demo, export, measure, targets, teacher, words
+from . import demo, export, measure, start, teacher, words
 from .aims import Aim
 from .sources import Picture, Split
 from .towers import Towers
@@ -37,7 +37,7 @@ def recall_of_teacher(data: Path, aim: Aim, pictures: list[Picture]) -> dict[str
     found = []
     for picture in pictures:
         square = picture.open().resize((teacher.SIDE, teacher.SIDE), Image.Resampling.BICUBIC)
-        found.append(targets.seen(look(square)))
+        found.append(look(square))
     vectors = aim.picture(np.array([f["logits"] for f in found]), np.array([f["pooled"] for f in found]))
     captions, owner = captions_of(pictures)
     return measure.recall(vectors, aim.sentence(words.MiniLM()(captions)), owner)
@@ -86,6 +86,9 @@ def run(data: Path, work: Path, parts: Split, folder: Path) -> None:
     with tempfile.TemporaryDirectory() as place:
         export.run(work, Path(place), towers.wanted["size"][0], towers.wanted["resize_mode"], "float32")
         whole = Towers(Path(place))
+        begun = start.begun(data, export.aim(work)).eval()
+        export.PictureWriter("float32").write(begun, towers.wanted["size"][0], Path(place) / "visual" / "model.onnx")
+        untrained = Towers(Path(place))
     pictures = [picture.open() for picture in parts.reserved]
     captions, _ = captions_of(parts.reserved)
     pixels = towers.pixels(pictures[0])[None]
@@ -111,7 +114,12 @@ def run(data: Path, work: Path, parts: Split, folder: Path) -> None:
             "float32": recall_of(whole, parts.reserved),
             "teacher": recall_of_teacher(data, export.aim(work), parts.reserved),
         },
-        "dev": {"pictures": len(parts.dev), "shipped": recall_of(towers, parts.dev), "worst": worst(towers, parts.dev)},
+        "dev": {
+            "pictures": len(parts.dev),
+            "shipped": recall_of(towers, parts.dev),
+            "begun": recall_of(untrained, parts.dev),
+            "worst": worst(towers, parts.dev),
+        },
         "fidelity": {
             "picture": float((towers.pictures(pictures) * whole.pictures(pictures)).sum(1).mean()),
             "text": float((towers.texts(captions) * whole.texts(captions)).sum(1).mean()),

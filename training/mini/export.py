@@ -1,4 +1,4 @@
-"""Stage `export`: the two towers as ONNX files, norms folded in, weights in eight bits."""
+"""Stage `export`: the two towers as ONNX files, weights in eight bits."""
 
 from __future__ import annotations
 
@@ -15,23 +15,8 @@ from torch import nn
 from . import words
 from .aims import Aim
 from .graph import Graph, rows_int8
-from .net import MEAN, STD, Block, PictureTower, StepDown
+from .net import CLASSES, LEAST, MEAN, NAMED, STD, TEMPERATURE, Block, Conv, PictureTower
 from .texttower import HEADS, REACH, TextTower
-
-
-def folded(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[np.ndarray, np.ndarray]:
-    """The convolution's weight and bias with the norm's running statistics folded in."""
-    scale = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-    bias = norm.bias - norm.running_mean * scale
-    if conv.bias is not None:
-        bias = bias + conv.bias * scale
-    return (conv.weight * scale[:, None, None, None]).detach().numpy(), bias.detach().numpy()
-
-
-def strided(weight: np.ndarray) -> np.ndarray:
-    """A stride-1 kernel over 2x2 places as channels, (o, 4c, k, k), as the equal stride-2 kernel (o, c, 2k, 2k)."""
-    o, c, k, _ = weight.shape
-    return weight.reshape(o, c // 4, 2, 2, k, k).transpose(0, 1, 4, 2, 5, 3).reshape(o, c // 4, 2 * k, 2 * k)
 
 
 class PictureWriter:
@@ -41,40 +26,47 @@ class PictureWriter:
         self._graph = Graph("seemory-mini-visual")
         self._kind = kind
 
-    def _conv(self, x: str, weight: np.ndarray, bias: np.ndarray, **attributes: object) -> str:
-        kind = "float32" if weight.shape[1] == 1 else self._kind
-        return self._graph.node("Conv", x, self._graph.weight(weight, kind), self._graph.constant(bias), **attributes)
+    def _conv(self, x: str, conv: Conv, ends: bool = True) -> str:
+        """The convolution, and its ReLU6 if it `ends` in one; depthwise weights are few, and kept whole."""
+        weight = self._graph.weight(array(conv.weight), "float32" if conv.groups > 1 else self._kind)
+        stride, side = conv.stride[0], conv.kernel_size[0]
+        pads = [conv.padding[0]] * 4 if stride == 1 else [0, 0, 1, 1]
+        bias = self._graph.constant(array(conv.bias))
+        x = self._graph.node(
+            "Conv", x, weight, bias, group=conv.groups, strides=[stride] * 2, pads=pads, kernel_shape=[side] * 2
+        )
+        return self._graph.node("Clip", x, self._number(0), self._number(6)) if ends else x
 
-    def _down(self, x: str, step: StepDown) -> str:
-        weight, bias = folded(step.conv, step.norm)
-        pad = 2 * step.conv.padding[0]
-        kernel = strided(weight)
-        x = self._conv(x, kernel, bias, strides=[2, 2], pads=[pad] * 4, kernel_shape=list(kernel.shape[2:]))
-        return self._graph.node("Relu", x)
-
-    def _block(self, x: str, block: Block) -> str:
-        mix, widen = block.mix, block.widen
-        y = self._conv(x, array(mix.weight), array(mix.bias), group=mix.groups, pads=[1] * 4, kernel_shape=[3, 3])
-        y = self._graph.node("Relu", self._conv(y, array(widen.weight), array(widen.bias), kernel_shape=[1, 1]))
-        y = self._conv(y, *folded(block.narrow, block.norm), kernel_shape=[1, 1])
-        return self._graph.node("Add", x, y)
+    def _number(self, value: float) -> str:
+        return self._graph.constant(np.array(value, np.float32))
 
     def _linear(self, x: str, layer: nn.Linear) -> str:
         weight = self._graph.weight(array(layer.weight), self._kind)
-        return self._graph.node("Gemm", x, weight, self._graph.constant(array(layer.bias)), transB=1)
+        bias = () if layer.bias is None else (self._graph.constant(array(layer.bias)),)
+        return self._graph.node("Gemm", x, weight, *bias, transB=1)
+
+    def _block(self, x: str, block: Block) -> str:
+        y = x if block.widen is None else self._conv(x, block.widen)
+        y = self._conv(self._conv(y, block.mix), block.narrow, ends=False)
+        return self._graph.node("Add", x, y) if block.adds else y
 
     def write(self, net: PictureTower, side: int, path: Path) -> None:
         """Trace the tower's own order of layers into the file."""
-        x = "image"
-        for part in (net.stem, net.near, net.middle, net.upper, net.far):
-            for layer in part:
-                x = self._down(x, layer) if isinstance(layer, StepDown) else self._block(x, layer)
-        x = self._graph.node("Relu", self._conv(x, *folded(net.gather[0], net.gather[1]), kernel_shape=[1, 1]))
-        x = self._graph.node("ReduceMean", x, self._graph.constant(np.array([2, 3], np.int64)), keepdims=0)
-        hidden = self._graph.node("Relu", self._linear(x, net.hidden))
-        x = self._linear(self._graph.node("Concat", x, hidden, axis=1), net.out)
-        source = ("image", TensorProto.FLOAT, ["batch", 3, side, side])
-        self._graph.save(path, source, self._graph.unit(x), net.out.out_features)
+        g = self._graph
+        x = self._conv("image", net.first)
+        for block in net.blocks:
+            x = self._block(x, block)
+        x = self._conv(x, net.last)
+        pooled = g.node("ReduceMean", x, g.constant(np.array([2, 3], np.int64)), keepdims=0)
+        root = g.node("Sqrt", g.node("Add", pooled, self._number(LEAST)))
+        told = g.unit(self._linear(g.unit(root), net.told))
+        bounds = [g.constant(np.array([i], np.int64)) for i in (1, 1 + CLASSES, 1)]  # from, to, axis
+        logits = g.node("Slice", self._linear(pooled, net.logits), *bounds)
+        beliefs = g.node("Softmax", g.node("Div", logits, self._number(TEMPERATURE)), axis=1)
+        named = g.node("Mul", g.unit(self._linear(beliefs, net.named)), self._number(NAMED))
+        x = g.unit(self._linear(g.node("Add", told, named), net.axes))
+        x = g.node("Sub", x, g.constant(array(net.offset)))
+        g.save(path, ("image", TensorProto.FLOAT, ["batch", 3, side, side]), g.unit(x), net.axes.out_features)
 
 
 def array(tensor: torch.Tensor) -> np.ndarray:
@@ -216,6 +208,10 @@ def run(work: Path, folder: Path, side: int, resize_mode: str, kind: str = "int8
             "embed_dim": dim,
             "text_cfg": {"context_length": 512},
             "licence": "Apache-2.0",
+            "started_from": [
+                "MobileNetV2 1.0 224 (Google, Apache-2.0), ImageNet weights: the image tower, all layers fine-tuned",
+                "all-MiniLM-L6-v2 (Apache-2.0), vectors of single word pieces: the text tower",
+            ],
             "distilled_from": ["MobileNetV2 1.0 224 (Apache-2.0)", "all-MiniLM-L6-v2 (Apache-2.0)"],
             "trained_on": [
                 "Flickr8k (371 pictures, and captions of all but the reserved and dev pictures; research use)",

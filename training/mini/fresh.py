@@ -48,7 +48,6 @@ def run(data: Path, work: Path, count: int) -> None:
     _, starts, numbers = targets.usable(work)
     rows = targets.rows_of(starts, numbers)
     crops = targets.open_arrays(work)["image"]
-    axes = dict(np.load(work / "axes.npz"))
     look = teacher.Teacher(data)
     for row in range(int(made[0]), count):
         rng = np.random.default_rng([4, row])
@@ -56,5 +55,5 @@ def run(data: Path, work: Path, count: int) -> None:
         image = compose(np.array(crops[first]), np.array(crops[second]), rng)
         large = Image.fromarray(image).resize((teacher.SIDE, teacher.SIDE), Image.Resampling.BICUBIC)
         out["image"][row] = image
-        targets.store(out, row, targets.seen(look(large)), axes)
+        targets.store(out, row, look(large))
         made[0] = row + 1

@@ -27,7 +27,7 @@ def run(data: Path, work: Path, parts: Split) -> None:
         picture for _, picture in demo.photographs()
     ]
     squares = [picture.resize((teacher.SIDE, teacher.SIDE), Image.Resampling.BICUBIC) for picture in measured]
-    wanted = aims.feature(np.array([targets.seen(look(square))["pooled"] for square in squares]))
+    wanted = aims.feature(np.array([look(square)["pooled"] for square in squares]))
     there = aims.feature(targets.open_arrays(work)["pooled"][starts[:-1]])
     centre = there.mean(0)
     likeness = (aims.unit(there - centre) @ aims.unit(wanted - centre).T).max(1)

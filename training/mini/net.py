@@ -1,4 +1,4 @@
-"""The picture tower: MobileNetV2 as its weights are published (norms folded in), and the aim's own recipe as its head."""
+"""The picture tower: MobileNetV2 as its weights are published, norms folded in, the aim's own recipe its head."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Block(nn.Module):
 
 
 class PictureTower(nn.Module):
-    """(b, 3, s, s) in [-1, 1] to (b, dim), not yet normalised; `seen` also gives what the teacher's outputs teach."""
+    """(b, 3, s, s) in [-1, 1] to (b, dim), not yet normalised; `read` also gives what the teacher's outputs teach."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -72,9 +72,8 @@ class PictureTower(nn.Module):
         """(b, POOLED)."""
         return F.relu6(self.last(self.blocks(F.relu6(self.first(x))))).mean((2, 3))
 
-    def seen(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+    def read(self, pooled: torch.Tensor) -> dict[str, torch.Tensor]:
         """The vector, the logits, and the square root of the pooled feature."""
-        pooled = self.pooled(x).float()
         root = torch.sqrt(pooled + LEAST)
         logits = self.logits(pooled)
         named = F.normalize(self.named(F.softmax(logits[:, 1:] / TEMPERATURE, 1)), dim=1)
@@ -84,4 +83,4 @@ class PictureTower(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The vectors alone, as the exported tower gives them."""
-        return self.seen(x)["vector"]
+        return self.read(self.pooled(x))["vector"]

@@ -17,14 +17,10 @@ from . import teacher
 from .sources import VIEWS, Picture, Split
 
 SIDE = 128
-PCA = {"edges": 16, "parts": 48, "things": 160}
 SHAPES: dict[str, tuple[tuple[int, ...], str]] = {
     "image": ((SIDE, SIDE, 3), "uint8"),
     "logits": ((1001,), "float16"),
     "pooled": ((1280,), "float16"),
-    "edges": ((14, 14, PCA["edges"]), "int8"),
-    "parts": ((14, 14, PCA["parts"]), "int8"),
-    "things": ((7, 7, PCA["things"]), "int8"),
 }
 
 
@@ -75,37 +71,6 @@ def views(picture: Picture, count: int, seed: list[int]) -> list[tuple[Image.Ima
     return pairs
 
 
-def halve(maps: np.ndarray) -> np.ndarray:
-    """(28, 28, c) to (14, 14, c) by averaging each two by two."""
-    return maps.reshape(14, 2, 14, 2, -1).mean((1, 3))
-
-
-def seen(found: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The teacher's outputs with the early map halved and the pooled feature added."""
-    return {**found, "edges": halve(found["edges"]), "pooled": found["things"].mean((0, 1))}
-
-
-def fit_axes(data: Path, pictures: list[Picture], path: Path) -> None:
-    """Principal axes of each inner map over a sample of crops, with the scale that stores them as int8."""
-    look = teacher.Teacher(data)
-    rows: dict[str, list[np.ndarray]] = {name: [] for name in PCA}
-    for number, picture in enumerate(pictures[:500]):
-        found = seen(look(views(picture, 3, [1, number])[2][0]))
-        for name in PCA:
-            rows[name].append(found[name].reshape(-1, found[name].shape[-1])[:: 1 if name == "things" else 4])
-    axes: dict[str, np.ndarray] = {}
-    for name, size in PCA.items():
-        matrix = np.concatenate(rows[name])
-        mean = matrix.mean(0)
-        values, vectors = np.linalg.eigh(np.cov((matrix - mean).T))
-        order = np.argsort(values)[::-1][:size]
-        axes[f"{name}_mean"] = mean
-        axes[f"{name}_axes"] = vectors[:, order].astype(np.float32)
-        axes[f"{name}_scale"] = (4 * np.sqrt(values[order]) / 127).astype(np.float32)
-        axes[f"{name}_kept"] = np.array(values[order].sum() / values.sum())
-    np.savez(path, **axes)
-
-
 def open_arrays(work: Path, count: int | None = None) -> dict[str, np.ndarray]:
     """The memory-mapped arrays of all crops; made (empty) when `count` is given."""
     arrays = {}
@@ -117,27 +82,23 @@ def open_arrays(work: Path, count: int | None = None) -> dict[str, np.ndarray]:
     return arrays
 
 
-def store(arrays: dict[str, np.ndarray], row: int, found: dict[str, np.ndarray], axes: dict[str, np.ndarray]) -> None:
-    """Write what the teacher saw into one row, the inner maps as codes along their principal axes."""
+def store(arrays: dict[str, np.ndarray], row: int, found: dict[str, np.ndarray]) -> None:
+    """Write what the teacher saw into one row."""
     arrays["logits"][row] = found["logits"]
     arrays["pooled"][row] = found["pooled"]
-    for name in PCA:
-        code = (found[name] - axes[f"{name}_mean"]) @ axes[f"{name}_axes"] / axes[f"{name}_scale"]
-        arrays[name][row] = np.clip(np.rint(code), -127, 127)
 
 
 def fill(data: Path, work: Path, jobs: list[tuple[int, int, int, Picture]], total: int) -> None:
     """Write the crops of the given pictures; each job is (picture number, first row, rows, picture)."""
     arrays = open_arrays(work, total)
     done = np.load(work / "done.npy", mmap_mode="r+")
-    axes = dict(np.load(work / "axes.npz"))
     look = teacher.Teacher(data)
     for number, first, count, picture in jobs:
         if done[number]:
             continue
         for row, (large, small) in enumerate(views(picture, count, [0, number]), start=first):
             arrays["image"][row] = np.asarray(small)
-            store(arrays, row, seen(look(large)), axes)
+            store(arrays, row, look(large))
         done[number] = 1
 
 
@@ -164,8 +125,6 @@ def run(data: Path, work: Path, parts: Split, workers: int = 2) -> None:
     starts = np.concatenate([[0], np.cumsum(counts)])
     with (work / "pictures.pkl").open("wb") as file:
         pickle.dump((pictures, starts), file)
-    if not (work / "axes.npz").exists():
-        fit_axes(data, pictures, work / "axes.npz")
     if not (work / "done.npy").exists():
         np.save(work / "done.npy", np.zeros(len(pictures), np.uint8))
     open_arrays(work, int(starts[-1]))
