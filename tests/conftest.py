@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from seemory.memory import Memory
 from seemory.settings import read_settings
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 _numbers = itertools.count(1)
+
+# How fast a shared machine draws and runs examples says nothing about the code.
+settings.register_profile("seemory", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("seemory")
 
 
 @pytest.fixture(autouse=True)

@@ -83,12 +83,19 @@ def test_ctrl_c_ends_a_run_in_order(
     environment = os.environ | {"SEEMORY_HOME": str(memory.home), "SEEMORY_INDEX__BATCH_SIZE": "8"}
     command = [str(Path(sys.executable).with_name("seemory")), "index", str(tmp_path)]
     command += ["--owner", memory.owner, "--collection", memory.collection, "--model", "seemory-mini"]
-    run = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        command,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore Ctrl-C
+    )
     while not _some_are_stored(memory):
         assert run.poll() is None, "the run ended before anything was stored"
     run.send_signal(signal.SIGINT)
     printed, said = run.communicate(timeout=60)
-    assert run.returncode == 1
+    assert run.returncode == 1, (printed, said)
     assert "the next run goes on from there" in said
     assert "Traceback" not in said
     finished = int(printed.split(" indexed")[0])
