@@ -20,9 +20,6 @@ from seemory.telemetry import Progress, ProgressListener, ignore
 from seemory.types import EmbeddingRecord, FileOutcome, Generation, Kind, PictureFacts, Vectors
 from seemory.vector_files import BATCH, VectorBatch, VectorRow, read_vectors, write_parquet
 
-UNNAMED = "imported:"
-"""How the fingerprint of imported vectors begins whose encoder was only named."""
-
 Refusal = Literal["not_finite", "zero", "without_id", "duplicate_id"]
 Mending = Literal["normalised", "named_by_path", "shared_path"]
 

@@ -34,6 +34,8 @@ _DROPS = 3  # of generations, that one search lives through
 
 LOCAL = "local"
 """The fingerprint that means: of the encoder of that name on this machine."""
+UNNAMED = "imported:"
+"""How the fingerprint of imported vectors begins whose encoder was only named."""
 
 
 class Rooms:
@@ -195,8 +197,6 @@ class Rooms:
             self._insisted = None
 
     def _require_named(self, live: Generation) -> None:
-        from seemory.exchange import UNNAMED
-
         if live.fingerprint.startswith(UNNAMED):
             raise TowerMissing(
                 f"the vectors of collection {self.collection!r} were imported under the name {live.model} and no "
@@ -306,7 +306,7 @@ class Rooms:
         Raises:
             CollectionMismatch: the collection was made by something else.
         """
-        from seemory.exchange import UNNAMED, Importer
+        from seemory.exchange import Importer
 
         name, own = model.strip(), fingerprint
         if not name or (fingerprint is not None and (not fingerprint.strip() or fingerprint.startswith(UNNAMED))):
