@@ -74,7 +74,7 @@ class Memory:
     @property
     def notice(self) -> str | None:
         """One line about a choice that was made for the user (which encoder `auto` became), once it was made."""
-        return self._rooms.notice
+        return self._rooms.encoders.notice
 
     @property
     def database(self) -> Database:
@@ -90,12 +90,12 @@ class Memory:
                 encoder's files have changed.
             ModelError: the encoder cannot be found or loaded.
         """
-        return self._rooms.encoder
+        return self._rooms.encoders.current
 
     @property
     def model_name(self) -> str:
         """The catalogue name or folder of the collection's encoder, or of a new collection's; nothing is fetched."""
-        return self._rooms.model_name
+        return self._rooms.encoders.model_name
 
     @property
     def encoder_name(self) -> str:

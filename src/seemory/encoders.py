@@ -1,0 +1,168 @@
+"""Which encoder a collection has: the one its vectors were made by, or the one a new collection was asked to have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from seemory.errors import CollectionMismatch, TowerMissing
+from seemory.settings import AUTO, Settings
+from seemory.telemetry import ProgressListener
+from seemory.types import Generation
+
+if TYPE_CHECKING:
+    from seemory.models.encoder import Encoder
+    from seemory.store.generations import Generations
+
+UNNAMED = "imported:"
+"""How the fingerprint of imported vectors begins whose encoder was only named."""
+
+
+class Encoders:
+    """The encoders of one collection, each loaded once, known by its fingerprint and not by its name."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        insisted: str | None,
+        generations: Callable[[], Generations],
+        listen: ProgressListener,
+    ) -> None:
+        """Nothing is loaded yet; `insisted` is an encoder that the collection must have been made with."""
+        self._settings = settings
+        self.collection = settings.collection
+        self.notice: str | None = None
+        """One line about a choice that was made for the user, once it was made."""
+        self._generations = generations
+        self._listen = listen
+        self._insisted = None if insisted == AUTO else insisted
+        self._lock = RLock()
+        self._made: dict[str, Encoder] = {}  # of the collection's generations, by fingerprint
+        self._first: tuple[str, Encoder] | None = None  # of a collection that was new when it was asked for
+        self._found: dict[str, Encoder] = {}  # those that re-embedding asked for, by name
+
+    @property
+    def current(self) -> Encoder:
+        """The encoder of the collection's live generation, or, for a new collection, the one that was asked for.
+
+        Raises:
+            CollectionMismatch: the collection was made with another encoder than the one insisted on, or its
+                encoder's files have changed.
+            ModelError: the encoder cannot be found or loaded.
+        """
+        live = self._generations().live(self.collection)
+        return self.first()[1] if live is None else self.of(live)
+
+    def first(self) -> tuple[str, Encoder]:
+        """How to remember the encoder of a new collection, and the encoder. Raises ModelError as `current` does."""
+        with self._lock:
+            if self._first is None:
+                model = self._chosen_model()
+                self._first = model, self.load(model)
+            return self._first
+
+    def of(self, generation: Generation) -> Encoder:
+        """The encoder that made a generation's vectors, loaded once; it is known by its fingerprint, not its name.
+
+        A live generation may be another one tomorrow. Whoever asks for the encoder of the one that is being searched
+        can never compare two encoders' vectors.
+
+        Raises:
+            CollectionMismatch: its files have changed, or the model insisted on is none of the collection's.
+            ModelError: it cannot be found or loaded.
+        """
+        with self._lock:
+            self._require_asked()
+            self._require_named(generation)
+            encoder = self._made.get(generation.fingerprint)
+            if encoder is None:
+                encoder = self._first[1] if self._first else self.load(generation.model)
+                if encoder.fingerprint != generation.fingerprint:
+                    encoder = self.load(generation.model)
+                self._require_unchanged(generation, encoder)
+                here = {known.fingerprint for known in self._generations().all(self.collection)}
+                self._made = {name: kept for name, kept in self._made.items() if name in here}
+                self._made[generation.fingerprint] = encoder
+            return encoder
+
+    @property
+    def model_name(self) -> str:
+        """The catalogue name or folder of the collection's encoder, or of a new collection's; nothing is fetched."""
+        live = self._generations().live(self.collection)
+        return live.model if live else self._chosen_model()
+
+    def _chosen_model(self) -> str:
+        """What a new collection is made with: a catalogue name, or a folder's full path."""
+        from seemory.models.loading import remembered_name, resolve_auto
+
+        asked = self._insisted or self._settings.model
+        if asked != AUTO:
+            return remembered_name(asked, home=self._settings.home)
+        home, options = self._settings.home, self._settings.models
+        name, self.notice = resolve_auto(home=home, timeout_s=options.auto_wait_s, offline=options.offline)
+        return name
+
+    def find(self, model: str) -> tuple[str, Encoder]:
+        """How to remember that model, and its encoder, which may be a generation's already."""
+        from seemory.models.loading import remembered_name
+
+        name = remembered_name(model, home=self._settings.home)
+        with self._lock:
+            if name not in self._found:
+                self._found[name] = self.load(name)
+            return name, self._found[name]
+
+    def load(self, model: str) -> Encoder:
+        """The encoder of that catalogue name or folder. Raises ModelError if it cannot be found or loaded."""
+        from seemory.models.loading import load_encoder
+
+        options = self._settings.models
+        return load_encoder(
+            model,
+            home=self._settings.home,
+            threads=options.threads,
+            offline=options.offline,
+            listen=self._listen,
+        )
+
+    def _require_asked(self) -> None:
+        """The encoder insisted on is one the collection answers with, or did, or is about to (live, retired, ready).
+
+        So a program that names its encoder goes on through a switch, and its name can be changed at leisure until the
+        old generation is dropped. Asked once. By name or, where folders are meant, by fingerprint.
+        """
+        from seemory.models.loading import remembered_name
+
+        if self._insisted is None:
+            return
+        asked = remembered_name(self._insisted, home=self._settings.home)
+        made = [known for known in self._generations().all(self.collection) if known.state != "building"]
+        if made and not any(asked == known.model for known in made):
+            folders = any(Path(name).is_dir() for name in (asked, *(known.model for known in made)))
+            # names alone need no files, and fetch none
+            if not folders or self.load(asked).fingerprint not in {known.fingerprint for known in made}:
+                raise CollectionMismatch(
+                    f"collection {self.collection!r} was made with {made[0].model}, not with {self._insisted}: vectors "
+                    f"of two encoders cannot be compared; index into another collection (--collection), leave the "
+                    f"model out, or change the collection's (seemory reembed start --to {self._insisted})"
+                )
+        if made:
+            self._insisted = None
+
+    def _require_named(self, live: Generation) -> None:
+        if live.fingerprint.startswith(UNNAMED):
+            raise TowerMissing(
+                f"the vectors of collection {self.collection!r} were imported under the name {live.model} and no "
+                f"fingerprint, so that no encoder here can be known to be theirs: look by --like or a vector, or "
+                f"import them into a new collection with --fingerprint"
+            )
+
+    def _require_unchanged(self, live: Generation, encoder: Encoder) -> None:
+        if encoder.fingerprint != live.fingerprint:
+            raise CollectionMismatch(
+                f"the files of {live.model} are not those that collection {self.collection!r} was made with "
+                f"(fingerprint {encoder.fingerprint[:12]}, not {live.fingerprint[:12]}): restore them, or index anew "
+                f"into another collection (--collection)"
+            )
