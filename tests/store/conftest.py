@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -110,6 +111,7 @@ class TcpServer:
     """A server like somebody's own: on TCP, with passwords."""
 
     port: int
+    data: Path
 
     def url(self, user: str, database: str = "postgres") -> str:
         return f"postgresql://{user}:se%40cret@127.0.0.1:{self.port}/{database}"
@@ -118,6 +120,17 @@ class TcpServer:
         with psycopg.connect(self.url("boss", database), autocommit=True) as connection:
             for statement in statements:
                 connection.execute(statement)
+
+    @contextmanager
+    def pg_hba(self, lines: str) -> Iterator[None]:
+        """Have lines of ours first among those that say who is let in."""
+        file = self.data / "pg_hba.conf"
+        before = file.read_text()
+        file.write_text(lines + before)
+        self.run("SELECT pg_reload_conf()")
+        yield
+        file.write_text(before)
+        self.run("SELECT pg_reload_conf()")
 
     def new_database(self, *, role: str | None = None, extension: bool = True) -> str:
         """The name of a new database, owned by `role` (made, without any privilege) or by the superuser."""
@@ -161,5 +174,5 @@ def tcp_server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     run("initdb", "-A", "scram-sha-256", "-U", "boss", "--pwfile", str(password), "-N", "-D", str(data))
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
     run("pg_ctl", "-w", "-D", str(data), "-l", str(data / "log"), "-o", options, "start")
-    yield TcpServer(port)
+    yield TcpServer(port, data)
     run("pg_ctl", "-w", "-m", "immediate", "-D", str(data), "stop")

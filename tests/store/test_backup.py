@@ -15,10 +15,11 @@ import psycopg
 import pytest
 
 from seemory.errors import MigrationFailed, StoreError, UsageError
-from seemory.store.backup import archive_program, back_up, read_manifest
+from seemory.store.backup import back_up, read_manifest
 from seemory.store.connect import Database, open_database, stop_embedded, unbound_url
 from seemory.store.generations import Generations
 from seemory.store.items import Items
+from seemory.store.programs import client_program
 from seemory.store.query import Query
 from seemory.store.restore import restore
 
@@ -29,6 +30,7 @@ RESTORE = """
 import sys
 from pathlib import Path
 from seemory.store.connect import open_database
+from seemory.store.programs import client_program
 from seemory.store.restore import restore
 with open_database(None, home=Path(sys.argv[1])) as database:
     restore(database.conninfo, Path(sys.argv[2]), replace=True)
@@ -144,7 +146,7 @@ def test_pg_restore_takes_the_file_as_it_is(own: Path, tmp_path: Path) -> None:
         with psycopg.connect(unbound_url(own), autocommit=True) as connection:
             connection.execute("CREATE DATABASE second OWNER seemory")
         second = url.replace("@/seemory", "@/second")
-        command = [archive_program("pg_restore"), "--no-owner", "--exit-on-error", "--dbname", second, str(file)]
+        command = [client_program("pg_restore"), "--no-owner", "--exit-on-error", "--dbname", second, str(file)]
         subprocess.run(command, check=True, capture_output=True)
         with psycopg.connect(second) as connection:
             connection.execute("SET seemory.owner = 'anna'")

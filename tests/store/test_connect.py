@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from seemory.errors import DatabaseUnreachable, StoreError, UsageError
-from seemory.store.connect import Database, open_database, psql_command, shown
+from seemory.store.connect import Database, open_database, psql_command
 from seemory.store.generations import Generations
 from seemory.store.server import require_versions
 
@@ -100,12 +100,6 @@ def test_what_is_no_url(tmp_path: Path, url: str) -> None:
         open_database(url, home=tmp_path)
 
 
-def test_url_is_shown_without_its_password() -> None:
-    assert shown("postgresql://a:b%40c@h:1/d?password=x&host=y") == "postgresql://a@h:1/d?host=y"
-    assert shown("host=h user=a password=b") == "user=a host=h"
-    assert shown("b") == "the database"
-
-
 # -- servers of others -----------------------------------------------------------------------------------------------
 
 
@@ -129,6 +123,58 @@ def test_superuser_is_changed_for_a_role_that_is_bound(tcp_server: TcpServer, tm
         ):
             row = connection.execute("SELECT rolname, rolsuper FROM pg_roles WHERE rolname = current_user")
             assert row.fetchone() == ("seemory", False)
+
+
+def test_role_above_the_policies_that_may_not_make_another(tcp_server: TcpServer, tmp_path: Path) -> None:
+    role = f"app{uuid4().hex[:8]}"
+    name = tcp_server.new_database(role=role)
+    tcp_server.run(f"ALTER ROLE {role} BYPASSRLS")
+    with pytest.raises(StoreError, match="connect as a role without SUPERUSER and BYPASSRLS"):
+        open_database(tcp_server.url(role, name), home=tmp_path)
+
+
+@pytest.mark.parametrize("privilege", ["SUPERUSER", "BYPASSRLS"])
+def test_role_seemory_that_somebody_raised_above_the_policies(
+    tcp_server: TcpServer, tmp_path: Path, privilege: str
+) -> None:
+    name = tcp_server.new_database()
+    open_database(tcp_server.url("boss", name), home=tmp_path).close()
+    tcp_server.run(f"ALTER ROLE seemory {privilege} PASSWORD 'se@cret'")
+    try:
+        for user in ("boss", "seemory"):
+            with pytest.raises(StoreError, match="ALTER ROLE seemory NOSUPERUSER NOBYPASSRLS"):
+                open_database(tcp_server.url(user, name), home=tmp_path)
+    finally:
+        tcp_server.run("ALTER ROLE seemory NOSUPERUSER NOBYPASSRLS")
+    open_database(tcp_server.url("seemory", name), home=tmp_path).close()
+
+
+def test_role_of_the_environment_is_not_lost_on_the_way(
+    tcp_server: TcpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lowered by PGOPTIONS alone: our own options take that variable's place, and must not raise the role again."""
+    role = f"app{uuid4().hex[:8]}"
+    name = tcp_server.new_database(role=role)
+    monkeypatch.setenv("PGOPTIONS", f"-c role={role}")
+    with (
+        open_database(tcp_server.url("boss", name), home=tmp_path) as database,
+        database.transaction("anna") as connection,
+    ):
+        assert connection.execute("SELECT current_user").fetchone() == (role,)
+
+
+def test_connection_that_lost_its_role_on_the_way_serves_nobody(tcp_server: TcpServer, tmp_path: Path) -> None:
+    """As behind a pooler that drops what connections start with."""
+    name = tcp_server.new_database()
+    with open_database(tcp_server.url("boss", name), home=tmp_path) as database:
+        for _ in range(10):  # whichever connections the pool has made
+            with database.transaction(None) as connection:
+                connection.execute("SET ROLE boss")
+        with (
+            pytest.raises(StoreError, match=r"works as boss, and not as seemory: .*pooler"),
+            database.transaction("anna"),
+        ):
+            pass
 
 
 def test_role_that_may_not_make_the_extension(tcp_server: TcpServer, tmp_path: Path) -> None:

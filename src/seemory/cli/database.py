@@ -40,15 +40,18 @@ def psql(arguments: tuple[str, ...], home: Path | None) -> int:
 
     with memory_for(home) as memory:
         environment = os.environ | {"PGOPTIONS": f"-c seemory.owner={memory.owner} -c search_path=seemory,public"}
-        return subprocess.run([*psql_command(memory.database.url), *arguments], env=environment, check=False).returncode
+        command = psql_command(memory.database.url, encrypted=memory.database.encrypted)
+        return subprocess.run([*command, *arguments], env=environment, check=False).returncode
 
 
 @db.command()
 @_home
 def migrate(home: Path | None) -> None:
     """Bring the schema up to date (every command does it by itself; this one says what was done)."""
+    from seemory.store.address import shown
+
     with memory_for(home) as memory:
-        click.echo(f"the schema of {memory.database.url} is up to date")
+        click.echo(f"the schema of {shown(memory.database.url)} is up to date")
 
 
 @db.command()
@@ -78,7 +81,8 @@ def restore(file: Path, replace: bool, home: Path | None, json_: bool) -> None:
 
     with memory_for(home) as memory, progress("Restoring") as listen:
         click.echo("checking the file, then writing, counting and indexing in one transaction …", err=True)
-        manifest = bring_back(memory.database.conninfo, file, replace=replace, listen=listen)
+        database = memory.database
+        manifest = bring_back(database.conninfo, file, replace=replace, encrypted=database.encrypted, listen=listen)
     _print_manifest(file, manifest, "restored", json_)
 
 

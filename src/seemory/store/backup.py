@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -25,9 +24,9 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from seemory.errors import DatabaseUnreachable, StoreError, UsageError
-from seemory.store.connect import shown
-from seemory.store.embedded import binaries
+from seemory.store.address import explained, shown
 from seemory.store.migrate import applied
+from seemory.store.programs import client_program
 from seemory.telemetry import Progress, ProgressListener, ignore
 
 _FORMAT = "seemory-backup-1"
@@ -88,7 +87,7 @@ def back_up(url: str, file: Path, *, listen: ProgressListener = ignore) -> Manif
             _require_unbound(connection)
             snapshot = str(_value(connection, "SELECT pg_export_snapshot()"))
             manifest = _count(connection)
-            _dump(url, snapshot, partial, listen)
+            _dump(url, snapshot, partial, listen, encrypted=connection.pgconn.ssl_in_use)
         manifest = _sealed(manifest, partial)
         tables = {name for name, _ in _archived(partial)}
         if missing := set(manifest.rows) - tables:
@@ -129,20 +128,12 @@ def read_manifest(file: Path) -> Manifest:
     return manifest
 
 
-def archive_program(name: str) -> str:
-    """The path of pg_dump, pg_restore or psql: the wheel's, or the system's where there is no wheel."""
-    try:
-        return str(binaries() / name)
-    except DatabaseUnreachable:
-        if found := shutil.which(name):
-            return found
-        raise
-
-
 def command_environment(url: str) -> tuple[str, dict[str, str]]:
     """A connection string that may stand in a command line, and the environment with the password it lacks."""
     words = conninfo_to_dict(url)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("PG") or name.startswith("PGSSL")
+    }
     if password := words.pop("password", None):
         environment["PGPASSWORD"] = str(password)
     return make_conninfo("", **words), environment
@@ -180,10 +171,17 @@ def _require_unbound(connection: psycopg.Connection[Any]) -> None:
         )
 
 
-def _dump(url: str, snapshot: str, partial: Path, listen: ProgressListener) -> None:
+def _dump(url: str, snapshot: str, partial: Path, listen: ProgressListener, *, encrypted: bool) -> None:
     address, environment = command_environment(url)
-    command = [archive_program("pg_dump"), "--dbname", address, "--format=custom", "--schema=seemory", "--no-owner"]
-    command += ["--no-privileges", "--no-password", f"--snapshot={snapshot}", "--lock-wait-timeout=60s"]
+    command = [client_program("pg_dump", encrypted=encrypted), "--dbname", address, "--format=custom"]
+    command += [
+        "--schema=seemory",
+        "--no-owner",
+        "--no-privileges",
+        "--no-password",
+        f"--snapshot={snapshot}",
+        "--lock-wait-timeout=60s",
+    ]
     with partial.open("wb") as out, tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=said, env=environment)
         try:
@@ -217,7 +215,7 @@ def _sealed(manifest: Manifest, partial: Path) -> Manifest:
 def _archived(file: Path) -> Iterator[tuple[str, str]]:
     """(table, its line) of each table's data in the archive, as pg_restore lists it."""
     listed = subprocess.run(
-        [archive_program("pg_restore"), "--list", str(file)], capture_output=True, text=True, check=False
+        [client_program("pg_restore"), "--list", str(file)], capture_output=True, text=True, check=False
     )
     if listed.returncode:
         raise StoreError(f"pg_restore cannot read the dump: {listed.stderr[-500:].strip()}")
@@ -250,9 +248,9 @@ def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
         with psycopg.connect(url, connect_timeout=10) as connection:
             yield connection
     except psycopg.OperationalError as error:
-        raise DatabaseUnreachable(f"no connection to {shown(url)}: {error}") from error
+        raise DatabaseUnreachable(f"no connection to {explained(url, error)}") from error
     except psycopg.Error as error:
-        raise StoreError(f"{shown(url)}: {error}") from error
+        raise StoreError(explained(url, error)) from error
 
 
 def _value(connection: psycopg.Connection[Any], statement: Any) -> Any:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import select
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg.adapt import AdaptersMap
@@ -19,9 +18,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from seemory.errors import DatabaseUnreachable, GenerationsChanged, StoreError, UsageError
-from seemory.store.embedded import EmbeddedServer, binaries
+from seemory.store.address import explained, shown
+from seemory.store.embedded import EmbeddedServer
 from seemory.store.halfvec import halfvec_adapters
 from seemory.store.migrate import migrate, pending
+from seemory.store.programs import client_program
 from seemory.store.server import Server, inspect, require
 from seemory.store.texts import clean
 
@@ -31,10 +32,22 @@ Connection = psycopg.Connection[Any]
 class Database:
     """A pool of connections to one database, opened by the first that is asked for."""
 
-    def __init__(self, url: str, conninfo: str, adapters: AdaptersMap, *, on_close: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        conninfo: str,
+        adapters: AdaptersMap,
+        *,
+        role: str,
+        encrypted: bool,
+        on_close: Callable[[], None],
+    ) -> None:
         self.url = url
         self.conninfo = conninfo
         """How its connections are made: the URL, and the role and settings they start with."""
+        self.encrypted = encrypted
+        """Whether they speak TLS."""
+        self._role = role
         self._on_close = on_close
         self._process = os.getpid()
         self._closed = False
@@ -58,7 +71,7 @@ class Database:
             UsageError: the owner's name is empty or cannot be stored.
             DatabaseUnreachable: no connection could be had, or it broke.
             GenerationsChanged: a generation's table was dropped.
-            StoreError: Postgres refused a statement.
+            StoreError: Postgres refused a statement, or the connection works as another role than it was made for.
         """
         if owner is not None and (not owner or clean(owner) != owner):
             raise UsageError(f"{owner!r} is no name for an owner: use any text, but not an empty one")
@@ -69,18 +82,28 @@ class Database:
             self._pool.open()
             with self._pool.connection() as connection:
                 if owner is not None:
-                    connection.execute("SELECT set_config('seemory.owner', %s, true)", [owner])
+                    self._enter(connection, owner)
                 yield connection
         except PoolTimeout as error:
-            raise DatabaseUnreachable(f"no connection to {shown(self.url)}: {error}") from error
+            raise DatabaseUnreachable(f"no connection to {explained(self.url, error)}") from error
         except psycopg.OperationalError as error:
             if connection is None or connection.closed:
-                raise DatabaseUnreachable(f"the connection to {shown(self.url)} broke: {error}") from error
+                raise DatabaseUnreachable(f"a connection broke: {explained(self.url, error)}") from error
             raise StoreError(f"Postgres failed: {error}") from error
         except psycopg.errors.UndefinedTable as error:  # only tables of generations ever go away
             raise GenerationsChanged(f"a table of vectors was dropped meanwhile: {error}") from error
         except psycopg.Error as error:
             raise StoreError(f"Postgres refused: {error}") from error
+
+    def _enter(self, connection: Connection, owner: str) -> None:
+        """Set the owner; the role is looked at in the same breath, for whatever row-level security is worth."""
+        row = connection.execute("SELECT set_config('seemory.owner', %s, true), current_user", [owner]).fetchone()
+        if row is None or row[1] != self._role:
+            raise StoreError(
+                f"a connection to {shown(self.url)} works as {row and row[1]}, and not as {self._role}: something "
+                f"between here and the server drops the settings that connections start with (a pooler's "
+                f"ignore_startup_parameters): connect to the server itself"
+            )
 
     def close(self) -> None:
         """Let all connections go; the embedded server stops with its last user, unless it is to stay warm."""
@@ -151,44 +174,33 @@ def _connect(url: str, *, on_close: Callable[[], None]) -> Database:
         given = conninfo_to_dict(url)
         with psycopg.connect(url, connect_timeout=10, autocommit=True) as connection:
             server = require(inspect(connection), connection)
+            encrypted = connection.pgconn.ssl_in_use
             conninfo = make_conninfo("", **(given | {"options": _options(given.get("options"), server)}))
             if server.applied is None or pending(server.applied):
                 with psycopg.connect(conninfo, connect_timeout=10) as worker:
                     migrate(worker)
     except psycopg.ProgrammingError as error:
-        raise StoreError(f"{shown(url)}: {error}") from error
+        raise StoreError(explained(url, error)) from error
     except psycopg.OperationalError as error:
-        raise DatabaseUnreachable(f"no connection to {shown(url)}: {error}") from error
+        raise DatabaseUnreachable(f"no connection to {explained(url, error)}") from error
     except psycopg.Error as error:
-        raise StoreError(f"{shown(url)}: {error}") from error
-    return Database(url, conninfo, halfvec_adapters(server.halfvec, server.halfvec_array), on_close=on_close)
+        raise StoreError(explained(url, error)) from error
+    return Database(
+        url,
+        conninfo,
+        halfvec_adapters(server.halfvec, server.halfvec_array),
+        role=server.works_as,
+        encrypted=encrypted,
+        on_close=on_close,
+    )
 
 
 def _options(given: object, server: Server) -> str:
     """What each connection sets when it starts: nothing that costs a round trip later."""
+    settings = {"role": server.works_as, "search_path": f"seemory,{server.extension_schema}", "timezone": "UTC"}
     options = [str(given)] if given else []
-    if server.role:
-        options.append(f"-c role={server.role}")
-    extension_schema = server.extension_schema.replace("\\", "\\\\").replace(" ", "\\ ")
-    options.append(f"-c search_path=seemory,{extension_schema} -c timezone=UTC")
+    options += ["-c " + re.sub(r"([\\\s])", r"\\\1", f"{name}={value}") for name, value in settings.items()]
     return " ".join(options)
-
-
-def shown(url: str) -> str:
-    """The address as it may be shown: without a password."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "the database"
-    if not parts.scheme:  # "host=… password=…"
-        try:
-            words = conninfo_to_dict(url)
-        except psycopg.Error:
-            return "the database"
-        return " ".join(f"{name}={value}" for name, value in words.items() if name != "password")
-    user, at, address = parts.netloc.rpartition("@")
-    query = "&".join(pair for pair in parts.query.split("&") if not pair.startswith("password="))
-    return urlunsplit(parts._replace(netloc=user.partition(":")[0] + at + address, query=query))
 
 
 def stop_embedded(home: Path) -> bool:
@@ -206,13 +218,6 @@ def unbound_url(home: Path) -> str:
     return EmbeddedServer(home).url(role="postgres")
 
 
-def psql_command(database_url: str) -> list[str]:
-    """The command line of a `psql` on that database: the wheel's, or the system's where there is no wheel."""
-    try:
-        program = str(binaries() / "psql")
-    except DatabaseUnreachable:
-        found = shutil.which("psql")
-        if found is None:
-            raise
-        program = found
-    return [program, database_url]
+def psql_command(database_url: str, *, encrypted: bool = False) -> list[str]:
+    """The command line of a `psql` on that database, of one that can encrypt if it must (see `client_program`)."""
+    return [client_program("psql", encrypted=encrypted), database_url]

@@ -14,9 +14,10 @@ from typing import IO
 import psycopg
 
 from seemory.errors import StoreError, UsageError
-from seemory.store.backup import Manifest, archive_program, command_environment, read_manifest
-from seemory.store.connect import shown
+from seemory.store.address import shown
+from seemory.store.backup import Manifest, command_environment, read_manifest
 from seemory.store.migrate import migrate, pending
+from seemory.store.programs import client_program
 from seemory.telemetry import Progress, ProgressListener, ignore
 
 _BLOCK = 1 << 20
@@ -37,13 +38,16 @@ END $check$;
 _NOT_EMPTY = "SE001"
 
 
-def restore(conninfo: str, file: Path, *, replace: bool = False, listen: ProgressListener = ignore) -> Manifest:
+def restore(
+    conninfo: str, file: Path, *, replace: bool = False, encrypted: bool = False, listen: ProgressListener = ignore
+) -> Manifest:
     """What was restored from `file`; where anything is amiss, the database is as it was before.
 
     Args:
         conninfo: how the memory's own connections are made: as the role that owns the schema.
         file: a backup.
         replace: throw away what the database remembers now.
+        encrypted: whether those connections speak TLS.
         listen: called with the megabytes read.
 
     Raises:
@@ -54,7 +58,14 @@ def restore(conninfo: str, file: Path, *, replace: bool = False, listen: Progres
     manifest = read_manifest(file)
     pending(manifest.migrations)
     address, environment = command_environment(conninfo)
-    command = [archive_program("psql"), "--no-psqlrc", "--quiet", "--no-password", "--dbname", address]
+    command = [
+        client_program("psql", encrypted=encrypted),
+        "--no-psqlrc",
+        "--quiet",
+        "--no-password",
+        "--dbname",
+        address,
+    ]
     command += ["--set=ON_ERROR_STOP=1", "--set=VERBOSITY=verbose", "--output=/dev/null"]
     with tempfile.TemporaryFile("w+") as said:
         psql = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=said, env=environment)
@@ -98,7 +109,7 @@ def _write(script: IO[bytes], file: Path, manifest: Manifest, replace: bool, lis
 
 def _section(file: Path, section: str) -> Iterator[bytes]:
     """The statements of one section, without a setting that servers before PostgreSQL 17 do not know."""
-    command = [archive_program("pg_restore"), "--no-owner", "--no-privileges", f"--section={section}", "--file=-"]
+    command = [client_program("pg_restore"), "--no-owner", "--no-privileges", f"--section={section}", "--file=-"]
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen([*command, str(file)], stdout=subprocess.PIPE, stderr=said)
         assert process.stdout is not None

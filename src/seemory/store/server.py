@@ -22,6 +22,7 @@ SELECT current_setting('server_version_num')::int,
        type.oid::int8, type.typarray::int8,
        EXISTS (SELECT FROM pg_roles WHERE rolname = 'seemory' AND rolname <> me.rolname
                                       AND pg_has_role(me.rolname, oid, 'MEMBER')),
+       EXISTS (SELECT FROM pg_roles WHERE rolname = 'seemory' AND (rolsuper OR rolbypassrls)),
        to_regclass('seemory.schema_migration') IS NOT NULL
 FROM pg_roles me
 LEFT JOIN (SELECT e.extversion, quote_ident(n.nspname) AS schema, n.oid AS namespace
@@ -45,8 +46,15 @@ class Server:
     halfvec_array: int
     role: str | None
     """The role to change into, if the URL's own is not the one to work as."""
+    role_unbound: bool
+    """Whether row-level security does not hold the role `seemory`, because somebody gave it more than it needs."""
     applied: Sequence[tuple[int, str, str]] | None
     """The migrations the database has; None if it has never seen Seemory."""
+
+    @property
+    def works_as(self) -> str:
+        """The role that connections work as."""
+        return self.role or self.user
 
 
 def inspect(connection: psycopg.Connection[Any]) -> Server:
@@ -54,7 +62,7 @@ def inspect(connection: psycopg.Connection[Any]) -> Server:
     row = connection.execute(_LOOK).fetchone()
     if row is None:
         raise StoreError("this Postgres does not show the role it was reached as")
-    version, user, superuser, bypass, pgvector, schema, halfvec, array, may_change, known = row
+    version, user, superuser, bypass, pgvector, schema, halfvec, array, may_change, role_unbound, known = row
     return Server(
         version=version,
         user=user,
@@ -64,6 +72,7 @@ def inspect(connection: psycopg.Connection[Any]) -> Server:
         halfvec=halfvec or 0,
         halfvec_array=array or 0,
         role=ROLE if may_change else None,
+        role_unbound=role_unbound,
         applied=_applied(connection, ROLE if may_change else None) if known else None,
     )
 
@@ -75,10 +84,17 @@ def require(server: Server, connection: psycopg.Connection[Any]) -> Server:
         StoreError: it is too old, or something is missing that this role may not make; the message has the statement.
     """
     require_versions(server.version, server.pgvector)
-    if server.pgvector is not None and not (server.unbound and server.role is None):
+    if server.role_unbound and (server.unbound or server.role == ROLE):
+        raise StoreError(
+            f"row-level security does not hold the role {ROLE} of this server, and Seemory works as no such role; "
+            f"as a superuser: ALTER ROLE {ROLE} NOSUPERUSER NOBYPASSRLS;"
+        )
+    # A role of that name may be there from another database of this server: this one has to let it in all the same.
+    lacks_room = server.unbound and (server.role is None or server.applied is None)
+    if server.pgvector is not None and not lacks_room:
         return server
     try:
-        if server.unbound and server.role is None:
+        if lacks_room:
             make_room(connection)
         if server.pgvector is None:
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector")

@@ -1,0 +1,99 @@
+"""A database's address as it may be shown, and what a refused connection means for whoever gave it."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+_SECRET = ("password", "sslpassword")
+
+_HOSTS = re.compile(r"((\[[0-9a-fA-F:.%]*\]|[^:,]*)(:[0-9]*)?(,|$))*")  # host:port,host:port
+
+# What libpq says → what to do about it.
+_ADVICE = (
+    (
+        r"certificate verify failed",
+        "the server's certificate is not signed by an authority you trust: give the right one's certificate with "
+        "sslrootcert=FILE in the URL (sslrootcert=system takes the authorities of this machine)",
+    ),
+    (
+        r"does not match host name",
+        "connect by a name that stands in the server's certificate, or have one made for this name",
+    ),
+    (
+        r"server does not support SSL, but SSL was required",
+        "turn ssl on in the server's postgresql.conf, or take sslmode out of the URL to send everything in the clear",
+    ),
+    (
+        r"no encryption|SSL (connection is )?required|requires SSL",
+        "the server lets nobody in unencrypted: use sslmode=verify-full (or sslmode=require) in the URL",
+    ),
+)
+
+
+def shown(url: str) -> str:
+    """The address as it may be shown: without a password, even where the password broke the address."""
+    scheme, rest = _parts(url)
+    if scheme is None:  # "host=… password=…"
+        try:
+            words = conninfo_to_dict(url)
+        except psycopg.Error:
+            return "the database"
+        return " ".join(f"{name}={value}" for name, value in words.items() if name not in _SECRET)
+    user, _, address = _credentials(rest)
+    place, question, query = address.partition("?")
+    query = "&".join(pair for pair in query.split("&") if unquote(pair.partition("=")[0]) not in _SECRET)
+    return f"{scheme}://{'' if user is None else user + '@'}{place}{question if query else ''}{query}"
+
+
+def explained(url: str, error: Exception) -> str:
+    """What went wrong with a connection, and what to do; no part of a password is in it."""
+    said = _without_secrets(str(error).strip(), url)
+    advice = next((f"; {advice}" for pattern, advice in _ADVICE if re.search(pattern, said)), "")
+    return f"{shown(url)}: {said}{advice}"
+
+
+def _parts(url: str) -> tuple[str | None, str]:
+    """(scheme, what follows); without a scheme it is no URL to libpq."""
+    found = re.match(r"(postgres(?:ql)?)://", url)
+    return (found[1], url[found.end() :]) if found else (None, url)
+
+
+def _credentials(rest: str) -> tuple[str | None, str, str]:
+    """(user, password, what follows) of a URL after its scheme.
+
+    A password may contain what should have been percent-encoded. Then libpq reads the rest of it as host, port or
+    database and names that in its message, so everything up to the last @ is taken for the password.
+    """
+    authority, slash, path = rest.partition("/")
+    if "@" in authority:
+        credentials, _, host = authority.rpartition("@")
+        address = host + slash + path
+    elif "@" in path.partition("?")[0] or ("@" in path and not _HOSTS.fullmatch(authority)):
+        credentials, _, address = rest.rpartition("@")
+    else:
+        return None, "", rest
+    user, _, password = credentials.partition(":")
+    return user, password, address
+
+
+def _without_secrets(message: str, url: str) -> str:
+    scheme, rest = _parts(url)
+    try:
+        words = conninfo_to_dict(url)
+    except psycopg.Error:
+        if scheme is None:  # which word of it is the password, nobody can say
+            return "it is neither postgresql://… nor name=value pairs"
+        words = {}
+    secrets = [str(words[name]) for name in _SECRET if words.get(name)]
+    if scheme is not None:
+        secrets += [_credentials(rest)[1], *re.findall(r"password=([^&]+)", rest)]
+    whole = {text for secret in secrets for text in (secret, unquote(secret))}
+    pieces = {piece for text in whole for piece in re.split(r"[@/:?#&\s]", text)}
+    for text in sorted(whole | pieces, key=len, reverse=True):
+        if text:
+            message = re.sub(rf"(?<!\w){re.escape(text)}(?!\w)", "…", message)
+    return message
