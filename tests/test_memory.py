@@ -97,6 +97,8 @@ def test_conditions_hold_for_every_hit(filled: Memory, where: list[str], expecte
 def test_only_images_are_asked_for_and_given(filled: Memory) -> None:
     assert len(filled.search("a cat", kind="image")) == 8
     assert filled.search("a cat", kind="scene") == []
+    with pytest.raises(UsageError, match="image, scene, text"):
+        filled.search("a cat", kind="picture")
 
 
 def test_labels_are_told_apart(filled: Memory, package_photographs: dict[str, Path]) -> None:

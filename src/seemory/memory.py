@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 from uuid import UUID
 
 from seemory.errors import MediaError, UsageError
@@ -170,6 +170,8 @@ class Memory:
             MediaError: the picture cannot be read.
         """
         filters = [Filter.parse(condition) if isinstance(condition, str) else condition for condition in where]
+        if kind is not None and kind not in get_args(Kind):
+            raise UsageError(f"kind is one of {', '.join(get_args(Kind))}, not {kind!r}")
 
         def answer() -> list[Hit]:
             searcher = self._rooms.searcher()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,11 +35,12 @@ def url(home: Path | None) -> None:
 @_home
 def psql(arguments: tuple[str, ...], home: Path | None) -> int:
     """Open psql on the database; more arguments go to psql, for example -c 'SELECT …'."""
+    from seemory.store.backup import command_environment
     from seemory.store.connect import psql_command
 
     with memory_for(home) as memory:
-        environment = os.environ | {"PGOPTIONS": f"-c seemory.owner={memory.owner} -c search_path=seemory,public"}
-        command = psql_command(memory.database.url, encrypted=memory.database.encrypted)
+        address, environment = command_environment(memory.database.session(memory.owner))
+        command = psql_command(address, encrypted=memory.database.encrypted)
         return subprocess.run([*command, *arguments], env=environment, check=False).returncode
 
 

@@ -18,7 +18,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from seemory.errors import DatabaseUnreachable, GenerationsChanged, StoreError, UsageError
-from seemory.store.address import explained, shown
+from seemory.store.address import explained
 from seemory.store.embedded import EmbeddedServer
 from seemory.store.halfvec import halfvec_adapters
 from seemory.store.migrate import migrate, pending
@@ -27,6 +27,13 @@ from seemory.store.server import Server, inspect, require
 from seemory.store.texts import clean
 
 Connection = psycopg.Connection[Any]
+
+# Said anew at the start of each transaction, in one round trip, and forgotten at its end. Nothing is left to what a
+# connection was used for before (somebody's SET on a pooled one would otherwise be the next one's owner), nor to what a
+# pooler on the way has made of the settings that it started with.
+_BEGIN = """
+SELECT set_config('seemory.owner', %s, true), set_config('seemory.operator', '', true),
+       set_config('role', %s, true), set_config('row_security', 'on', true)"""
 
 
 class Database:
@@ -47,7 +54,8 @@ class Database:
         """How its connections are made: the URL, and the role and settings they start with."""
         self.encrypted = encrypted
         """Whether they speak TLS."""
-        self._role = role
+        self.role = role
+        """The role that all statements run as, which row-level security binds."""
         self._on_close = on_close
         self._process = os.getpid()
         self._closed = False
@@ -71,7 +79,7 @@ class Database:
             UsageError: the owner's name is empty or cannot be stored.
             DatabaseUnreachable: no connection could be had, or it broke.
             GenerationsChanged: a generation's table was dropped.
-            StoreError: Postgres refused a statement, or the connection works as another role than it was made for.
+            StoreError: Postgres refused a statement, or the role.
         """
         if owner is not None and (not owner or clean(owner) != owner):
             raise UsageError(f"{owner!r} is no name for an owner: use any text, but not an empty one")
@@ -81,8 +89,7 @@ class Database:
         try:
             self._pool.open()
             with self._pool.connection() as connection:
-                if owner is not None:
-                    self._enter(connection, owner)
+                connection.execute(_BEGIN, [owner or "", self.role])
                 yield connection
         except PoolTimeout as error:
             raise DatabaseUnreachable(f"no connection to {explained(self.url, error)}") from error
@@ -95,15 +102,10 @@ class Database:
         except psycopg.Error as error:
             raise StoreError(f"Postgres refused: {error}") from error
 
-    def _enter(self, connection: Connection, owner: str) -> None:
-        """Set the owner; the role is looked at in the same breath, for whatever row-level security is worth."""
-        row = connection.execute("SELECT set_config('seemory.owner', %s, true), current_user", [owner]).fetchone()
-        if row is None or row[1] != self._role:
-            raise StoreError(
-                f"a connection to {shown(self.url)} works as {row and row[1]}, and not as {self._role}: something "
-                f"between here and the server drops the settings that connections start with (a pooler's "
-                f"ignore_startup_parameters): connect to the server itself"
-            )
+    def session(self, owner: str) -> str:
+        """How somebody else's program connects for one owner: bound like ours, with the owner set from the start."""
+        options = conninfo_to_dict(self.conninfo).get("options")
+        return make_conninfo(self.conninfo, options=f"{options} {_option('seemory.owner', owner)}")
 
     def close(self) -> None:
         """Let all connections go; the embedded server stops with its last user, unless it is to stay warm."""
@@ -199,8 +201,13 @@ def _options(given: object, server: Server) -> str:
     """What each connection sets when it starts: nothing that costs a round trip later."""
     settings = {"role": server.works_as, "search_path": f"seemory,{server.extension_schema}", "timezone": "UTC"}
     options = [str(given)] if given else []
-    options += ["-c " + re.sub(r"([\\\s])", r"\\\1", f"{name}={value}") for name, value in settings.items()]
+    options += [_option(name, value) for name, value in settings.items()]
     return " ".join(options)
+
+
+def _option(name: str, value: str) -> str:
+    """A setting among a connection's options, which are split at white space."""
+    return "-c " + re.sub(r"([\\\s])", r"\\\1", f"{name}={value}")
 
 
 def stop_embedded(home: Path) -> bool:

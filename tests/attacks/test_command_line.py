@@ -1,0 +1,124 @@
+"""Every command with every option, called by a thief with another owner's ids, paths and metadata.
+
+As with the methods: beside a victim and without one, the same output, the same exit code, the victim's rows untouched.
+A command or option that is new has no attack yet, and fails here until it has one.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+
+import click
+import psycopg
+import pytest
+
+from seemory.cli import cli, main
+from seemory.memory import Memory
+
+from .conftest import Loot, World, assert_no_secret, rows_of
+
+# name: (its parameters, lines to try). {guess} becomes each guess; {own} the thief's folder.
+COMMANDS: dict[str, tuple[str, list[str]]] = {
+    "search": (
+        "words image like plus minus limit offset min_score kind conditions",
+        [
+            "--like {guess} --json",
+            "a cat -n 1000 --plus {guess} --json",
+            "a cat -n 1000 --minus {guess}",
+            "--image {guess}",
+            "{guess} --json --min-score 0 --offset 1 --kind image",
+            "a cat -n 1000 --where path~{guess}",
+            "a cat -n 1000 --where name~private --where width>=0",
+        ],
+    ),
+    "similar": ("item limit", ["{guess} --json", "{guess} -n 1000"]),
+    "classify": ("file labels templates", ["{guess} --labels cat,dog --template {guess}{{}}"]),
+    "duplicates": ("threshold", ["--threshold 0.99 --json", "--threshold 0.99"]),
+    "show": ("item", ["{guess}", "{guess} --json"]),
+    "forget": ("items yes", ["{guess} --yes", "--yes {guess} {guess}"]),
+    "backfill": ("retry limit", ["--json", "--retry --limit 1000"]),
+    "export": ("file", ["{own}.parquet --json"]),
+    "db psql": (
+        "arguments",
+        [
+            "-XAtc 'SELECT count(*), min(uri) FROM asset'",
+            "-XAtc 'SELECT owner_id FROM collection_owner'",
+            "-XAtc \"DELETE FROM item WHERE id::text LIKE '{guess}%'\"",
+        ],
+    ),
+}
+
+WHERE_IT_IS = {"home", "collection", "owner", "model", "json_"}
+
+# The same calls as methods that are attacked there.
+SAME_AS_METHODS = {
+    "index": "Memory.index, attacked in test_methods.py",
+    "import": "Memory.import_vectors, attacked there",
+    "stats": "Memory.stats, attacked there; beside it the shared tables' sizes",
+}
+
+# Said to users in docs/security.md.
+OPERATORS = {
+    "reembed start": "changes the encoder for all owners of a collection",
+    "reembed status": "counts over all owners, and the reasons of failures",
+    "reembed switch": "for all owners",
+    "reembed rollback": "for all owners",
+    "reembed drop": "for all owners",
+    "db backup": "the whole memory; refused to a role that row-level security binds",
+    "db restore": "the whole memory; refused without --replace where there is anything",
+    "db url": "no rows",
+    "db migrate": "no rows",
+    "db stop": "no rows",
+    "doctor": "no rows",
+    "demo": "pictures of its own in a collection of its own, through the methods attacked there",
+    "models list": "no rows",
+    "models pull": "no rows",
+    "models check": "no rows",
+    "models export": "no rows",
+}
+
+
+def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield " ".join((*path, name)), command
+
+
+def test_every_command_and_option_is_attacked() -> None:
+    known = dict(commands(cli))
+    assert set(known) == {*COMMANDS, *SAME_AS_METHODS, *OPERATORS}, "a command has no attack, or an attack no command"
+    for name, (attacked, _) in COMMANDS.items():
+        given = " ".join(str(param.name) for param in known[name].params if param.name not in WHERE_IT_IS)
+        assert given == attacked, f"attack the parameters of `seemory {name}`, then name them here"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_guess_finds_nothing_by_any_command(
+    name: str,
+    worlds: tuple[World, World],
+    loot: Loot,
+    victim: Memory,
+    eye: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    before = rows_of(eye, victim.owner)
+    for line in COMMANDS[name][1]:
+        some = [str(loot.item.item_id), str(loot.item.item_id)[:8], loot.item.uri, str(loot.item.sha256)]
+        for guess in some if "{guess}" in line else [""]:
+            outcomes = []
+            for world in worlds:
+                for setting in ("home", "owner", "collection"):
+                    monkeypatch.setenv(f"SEEMORY_{setting.upper()}", str(getattr(world.thief, setting)))
+                arguments = shlex.split(line.format(guess=guess, own=world.own))
+                with pytest.raises(SystemExit) as left:
+                    main([*name.split(), *arguments])
+                printed, said = capfd.readouterr()
+                assert "Traceback" not in said
+                outcomes.append(world.told(f"{left.value.code} {printed} {said}"))
+                assert_no_secret(outcomes[-1], loot, guess)
+            assert outcomes[0] == outcomes[1], f"`{name} {line}` with {guess} shows that there is somebody else"
+    assert rows_of(eye, victim.owner) == before

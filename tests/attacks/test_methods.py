@@ -1,0 +1,260 @@
+"""Every public method of `Memory`, called by a thief with another owner's ids, paths and metadata.
+
+Each attack is made twice: beside the victim, and in a collection that has no victim. The two must come out the same, so
+that nothing of the victim's was seen, copied or counted; and then the victim's rows are as they were, to the byte. A
+method or parameter that is new has no attack yet, and fails here until it has one.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from seemory.errors import SeemoryError
+from seemory.memory import Memory
+
+from .conftest import Guess, Loot, World, assert_no_secret, attempt, guesses, rows_of
+
+Worlds = tuple[World, World]
+Call = Callable[[Memory, Guess, World], object]
+
+CONDITIONS = [
+    "path={uri}",
+    "path~private",
+    "name~private",
+    "name!=own-cat.png",
+    "bytes={bytes}",
+    "width={width}",
+    "width>=0",
+    "format=PNG",
+    "camera!=x",
+    "taken!=1900",
+    "tag!=x",
+    "owner_id={owner}",
+    "id={item}",
+    "error!=x",
+]
+
+
+def conditions(loot: Loot, owner: str) -> list[str]:
+    item = loot.item
+    names = {"uri": item.uri, "bytes": item.bytes, "width": item.width, "owner": owner, "item": item.item_id}
+    return [condition.format(**names) for condition in CONDITIONS]
+
+
+def vector_of(world: World, loot: Loot, victim: Memory) -> list[float]:
+    """The very vector that the victim has stored: what a thief would know who has the picture."""
+    statement = f"SELECT embedding::text FROM seemory.{victim.stats()['generation']} WHERE item_id = %s"
+    row = world.eye.execute(statement, [loot.item.item_id]).fetchone()
+    assert row is not None
+    return json.loads(row[0])
+
+
+# -- the library -----------------------------------------------------------------------------------------------------
+
+
+def _searches(memory: Memory, guess: Guess, world: World) -> Iterator[Callable[[], object]]:
+    text = str(guess)
+    yield lambda: memory.search(like=guess, limit=1000)
+    yield lambda: memory.search(text, limit=1000, min_score=0.0)
+    yield lambda: memory.search(image=text, limit=1000, offset=1)
+    yield lambda: memory.search("a cat", plus=[text], limit=1000, kind="image")
+    yield lambda: memory.search("a cat", minus=[text], limit=1000)
+    yield lambda: memory.search("a cat", where=[f"path~{text}"], limit=1000)
+
+
+def _stats(memory: Memory, guess: Guess, world: World) -> object:
+    # How large the tables are is no secret: all owners of a collection share them (docs/security.md).
+    return {name: value for name, value in memory.stats().items() if not name.endswith("_bytes")}
+
+
+def _duplicates(memory: Memory, guess: Guess, world: World) -> object:
+    found = memory.duplicates(threshold=0.01)
+    exact = [sorted(item.uri for item in group) for group in found.exact]
+    return exact, [(sorted(item.uri for item in group.items), group.cosine) for group in found.near]
+
+
+def _export(memory: Memory, guess: Guess, world: World) -> object:
+    count = memory.export_vectors(world.own.parent / "stolen.parquet")
+    rows = pyarrow.parquet.read_table(world.own.parent / "stolen.parquet").to_pylist()
+    return count, sorted(map(str, rows), key=lambda row: row.partition("uri")[2])
+
+
+# name: (the parameters that are attacked, what is called)
+METHODS: dict[str, tuple[str, Call]] = {
+    "get": ("item", lambda m, g, w: m.get(g)),
+    "similar": ("item limit", lambda m, g, w: m.similar(g, limit=1000)),
+    "search": (
+        "words image like vector plus minus limit offset min_score kind where",
+        lambda m, g, w: [attempt(call) for call in _searches(m, g, w)],
+    ),
+    "thumbnail": ("item_id", lambda m, g, w: m.thumbnail(g)),  # type: ignore[arg-type]
+    "forget": ("items", lambda m, g, w: m.forget([g])),
+    "items": ("where batch", lambda m, g, w: list(m.items(where=[f"path~{g}"], batch=1))),
+    "classify": (
+        "image labels templates",
+        lambda m, g, w: m.classify(str(g), ["cat", str(g)], templates=[f"{g} {{}}"]),
+    ),
+    "duplicates": ("threshold", _duplicates),
+    "backfill": ("retry limit listen", lambda m, g, w: m.backfill(retry=True, limit=1000)),
+    "export_vectors": ("file listen", _export),
+    "stats": ("", _stats),
+    "errors": ("limit", lambda m, g, w: m.errors(limit=1000)),
+    "notice": ("", lambda m, g, w: m.notice),
+    "encoder": ("", lambda m, g, w: m.encoder.fingerprint),
+    "encoder_name": ("", lambda m, g, w: m.encoder_name),
+    "model_name": ("", lambda m, g, w: m.model_name),
+}
+
+# These add rows to the thief's own and have tests of their own below.
+WRITERS = {
+    "index": "paths recursive prune workers retry_failed listen",
+    "index_each": "paths recursive workers retry_failed",
+    "import_vectors": "files model fingerprint column listen",
+}
+
+# Not an owner's to be kept out of, each with the reason (docs/security.md tells users).
+TRUSTED = {
+    "database": "whoever holds the connection may set any owner: it is the program's, never handed to an owner",
+    "reembedding": "an operator's: it works for all owners of a collection, and counts over all of them",
+    "close": "answers nothing",
+}
+
+
+def parameters(method: Any) -> str:
+    found = method.fget if isinstance(method, property) else method
+    return " ".join(name for name in inspect.signature(found).parameters if name != "self")
+
+
+def test_every_public_method_and_parameter_of_memory_is_attacked() -> None:
+    public = {name: member for name, member in inspect.getmembers(Memory) if not name.startswith("_")}
+    assert set(public) == {*METHODS, *WRITERS, *TRUSTED}, "a method of Memory has no attack, or an attack no method"
+    for name, attacked in ({name: given for name, (given, _) in METHODS.items()} | WRITERS).items():
+        assert parameters(public[name]) == attacked, f"attack the parameters of Memory.{name}, then name them here"
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_guess_finds_nothing_by_any_method(
+    name: str, worlds: Worlds, loot: Loot, victim: Memory, eye: psycopg.Connection
+) -> None:
+    before = rows_of(eye, victim.owner)
+    assert {"asset", "item", "collection_owner", victim.stats()["generation"]} <= set(before)
+    for guess in guesses(loot):
+        outcomes = []
+        for world in worlds:
+            outcome = attempt(lambda w=world, g=guess: METHODS[name][1](w.thief, g, w))  # type: ignore[misc]
+            outcomes.append(world.told(outcome))
+            assert_no_secret(outcomes[-1], loot, str(guess))
+        assert outcomes[0] == outcomes[1], f"{name}({guess!r}) shows that there is somebody else"
+    assert rows_of(eye, victim.owner) == before
+
+
+def test_filters_on_anothers_metadata_find_nothing(worlds: Worlds, loot: Loot, victim: Memory) -> None:
+    wanted = [conditions(loot, victim.owner), *([one] for one in conditions(loot, victim.owner))]
+    for where in wanted:
+        outcomes = []
+        for world in worlds:
+            listed = sorted(world.thief.items(where=where), key=lambda item: item.uri)  # of one batch: by chance
+            found = world.thief.search("a cat", where=where, limit=1000), listed
+            outcomes.append(world.told(found))
+            assert_no_secret(outcomes[-1], loot, " ".join(where))
+        assert outcomes[0] == outcomes[1], where
+
+
+def test_anothers_vector_finds_ones_own_pictures(worlds: Worlds, loot: Loot, victim: Memory) -> None:
+    vector = np.array(vector_of(worlds[0], loot, victim), dtype=np.float32)
+    outcomes = [world.told(world.thief.search(vector=vector, limit=1000)) for world in worlds]
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0].count("Hit(") == 3
+
+
+def test_pages_and_limits_do_not_reach_another_owner(worlds: Worlds, loot: Loot) -> None:
+    for offset, limit in ((0, 1), (2, 1), (3, 10), (0, 10_000)):
+        found = [world.told(world.thief.search("a cat", offset=offset, limit=limit)) for world in worlds]
+        assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("each", [False, True])
+def test_the_very_same_files_are_embedded_for_each_owner(
+    each: bool,
+    new_worlds: Callable[[], Worlds],
+    loot: Loot,
+    victim: Memory,
+    eye: psycopg.Connection,
+) -> None:
+    """Nothing is copied by hash, taken as known by path, moved, touched or marked across owners."""
+    before = rows_of(eye, victim.owner)
+    outcomes = []
+    for world in new_worlds():
+        if each:
+            results = list(world.thief.index_each(loot.folder, retry_failed=True, workers=2))
+        else:
+            report = world.thief.index(loot.folder, prune=True, retry_failed=True, workers=2)
+            assert report.missing == 0
+            results = [report]
+        # The cat is the thief's own as well: one copy comes from its own rows, and so does the second of the folder.
+        outcomes.append(world.told(sorted(map(repr, results))))
+        assert {item.uri for item in world.thief.items(where=["path~private"])} == {
+            str(loot.folder / name)
+            for name in ("private-cat.png", "private-cat-again.png", "private-coffee.png", "private-rocket.jpg")
+        }
+        assert world.thief.index(loot.folder, prune=True).indexed == 0
+        assert world.thief.forget([item.item_id for item in world.thief.items(where=["path~private"])]) == 4
+    assert outcomes[0] == outcomes[1]
+    assert rows_of(eye, victim.owner) == before
+
+
+def test_files_that_the_victim_lost_are_not_the_thiefs_to_mark(
+    new_worlds: Callable[[], Worlds], victim: Memory, tmp_path: Path, eye: psycopg.Connection
+) -> None:
+    """A thief who prunes a folder in which the victim's files are not: the victim's stay unmarked."""
+    world = new_worlds()[0]
+    before = rows_of(eye, victim.owner)
+    root = Path(next(iter(victim.items())).uri).parent
+    away = root.rename(tmp_path / "away")
+    root.mkdir()
+    try:
+        assert world.thief.index(root, prune=True).missing == 0
+    finally:
+        root.rmdir()
+        away.rename(root)
+    assert rows_of(eye, victim.owner) == before
+
+
+def test_import_with_anothers_ids_makes_ones_own_items(
+    new_worlds: Callable[[], Worlds], loot: Loot, victim: Memory, tmp_path: Path, eye: psycopg.Connection
+) -> None:
+    before = rows_of(eye, victim.owner)
+    outcomes = []
+    for world in new_worlds():
+        vector = vector_of(world, loot, victim)
+        columns = {
+            "id": [str(loot.item.item_id), str(loot.item.asset_id)],
+            "item_id": [str(loot.item.item_id), str(loot.item.asset_id)],
+            "owner_id": [victim.owner, victim.owner],
+            "uri": [loot.item.uri, "x"],
+            "embedding": [vector, vector[::-1]],
+        }
+        pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "forged.parquet")
+        for _ in range(2):
+            report = world.thief.import_vectors(
+                tmp_path / "forged.parquet", model="seemory-mini", fingerprint="local", column="embedding"
+            )
+            outcomes.append(world.told(report))
+        mine = list(world.thief.items(where=[f"import_id={loot.item.item_id}"]))
+        assert [item.uri for item in mine] == [loot.item.uri]
+        assert mine[0].item_id != loot.item.item_id
+        with suppress(SeemoryError):
+            world.thief.forget([loot.item.item_id])
+    assert outcomes[:2] == outcomes[2:]
+    assert rows_of(eye, victim.owner) == before
