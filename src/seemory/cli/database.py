@@ -100,7 +100,7 @@ def _print_manifest(file: Path, manifest: Manifest, done: str, json_: bool) -> N
 @db.command()
 @click.option(
     "--old-programs",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path, file_okay=False),
     help="Where the older Postgres' programs are, if they are no longer installed.",
 )
 @click.option("--keep-old/--drop-old", default=True, help="Keep the old data folder beside the new one (the default).")

@@ -1,4 +1,4 @@
-"""Postgres' own programs: the wheel's or the system's, which majors there are, and which of them a data folder needs."""
+"""Postgres' own programs: the wheel's or the system's, and which of them a data folder needs."""
 
 from __future__ import annotations
 
