@@ -26,6 +26,7 @@ from seemory.types import Hit
 _SHOWN: Final = 3
 _THUMBNAIL: Final = 480
 _OVERVIEW_THUMBNAIL: Final = 200
+_BY_SIGHT: Final = {"visual": 1.0, "text": 0.0, "words": 0.0}  # file names and captions must not help
 
 
 class Report(Protocol):
@@ -66,8 +67,8 @@ class DemoMemory(Protocol):
         """Bring folders into the collection; with `prune`, what is gone from them leaves its searches."""
         ...
 
-    def search(self, words: str, *, limit: int = ...) -> list[Hit]:
-        """The best hits, best first."""
+    def search(self, words: str, *, limit: int = ..., weights: Mapping[str, float] | None = ...) -> list[Hit]:
+        """The best hits, best first; the weights are those of what is seen and what is said."""
         ...
 
     def thumbnail(self, item_id: UUID) -> bytes | None:
@@ -167,7 +168,7 @@ def _ask(
     for words, expected in searches:
         start = time.perf_counter()
         # The whole ranking of the package's few photographs, so that a wrong answer can say where the right one came.
-        hits = memory.search(words, limit=max(_SHOWN, len(known)))
+        hits = memory.search(words, limit=max(_SHOWN, len(known)), weights=_BY_SIGHT)
         times.append((time.perf_counter() - start) * 1e3)
         places = (place for place, hit in enumerate(hits, 1) if _name(hit, known) == expected)
         answers.append(Answer(words, tuple(hits[:_SHOWN]), expected, next(places, None)))

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seemory.errors import UsageError
+from seemory.store.describing import LONGEST, Descriptions
 from seemory.store.items import Items
 from seemory.store.query import Query
 from seemory.telemetry import Progress, ProgressListener, ignore
-from seemory.types import EmbeddingRecord, FileOutcome, Generation, Kind, PictureFacts, Vectors
+from seemory.types import Description, EmbeddingRecord, FileOutcome, Generation, Kind, PictureFacts, Vectors
 from seemory.vector_files import BATCH, VectorBatch, VectorRow, read_vectors, write_parquet
 
 Refusal = Literal["not_finite", "zero", "without_id", "duplicate_id"]
@@ -36,6 +37,10 @@ class ImportReport:
     mended: Counter[Mending] = field(default_factory=Counter)
     """normalised: brought to norm 1; named_by_path: without id, with a path; shared_path: another id had the path
     before, the id was appended."""
+    described: int = 0
+    """Rows with a caption, tags, notes or a transcript, which are the items' words now."""
+    without_sentences: str | None = None
+    """Why these words have no sentence vectors yet, if so."""
     seconds: float = 0.0
 
     @property
@@ -66,8 +71,11 @@ def unit_rows(vectors: NDArray[Any]) -> tuple[Vectors, NDArray[np.bool_], NDArra
 class Importer:
     """Brings batches of vectors into one generation."""
 
-    def __init__(self, items: Items, generation: Generation, covered: Collection[int]) -> None:
+    def __init__(
+        self, items: Items, generation: Generation, covered: Collection[int], descriptions: Descriptions
+    ) -> None:
         """`covered` are the ids of the collection's generations now: the import ends if another one becomes live."""
+        self._descriptions = descriptions
         self._items = items
         self._generation = generation
         self._covered = covered
@@ -102,15 +110,21 @@ class Importer:
             )
         vectors, not_finite, zero, long = unit_rows(batch.vectors)
         outcomes = []
+        said: dict[str, Description] = {}
         for n, row in enumerate(batch.rows):
             if not_finite[n] or zero[n]:
                 self.report.refused["not_finite" if not_finite[n] else "zero"] += 1
             elif (uri := self._uri(row)) is not None:
                 self.report.mended["normalised"] += int(long[n])
                 outcomes.append(self._outcome(row, uri, vectors[n]))
+                if (words := _words(row)) != Description():
+                    said[uri] = words
         uris = [outcome.uri for outcome in outcomes]
         known = self._items.known(self._generation.collection, self._generation, uris)
         self._items.write(self._generation.collection, self._generation, outcomes, self._covered)
+        if said:
+            named = self._descriptions.by_path(list(said))
+            self.report.described += len(self._descriptions.write({named[uri]: said[uri] for uri in named}))
         self.report.known += len(known)
         self.report.new += len(outcomes) - len(known)
 
@@ -140,6 +154,16 @@ class Importer:
         return FileOutcome(
             uri, bytes=0, mtime_ns=0, kind=kind, facts=facts, metadata=metadata, vector=vector, record=record
         )
+
+
+def _words(row: VectorRow) -> Description:
+    """What the row says of its item in the columns that hold words."""
+    texts = {name: row.metadata.get(name) for name in ("caption", "notes", "transcript")}
+    tags = row.metadata.get("tags")
+    listed = [tags] if isinstance(tags, str) else tags if isinstance(tags, list | tuple) else []
+    kept = tuple(tag for tag in listed if isinstance(tag, str) and tag.strip())
+    said = {name: text[:LONGEST] for name, text in texts.items() if isinstance(text, str) and text.strip()}
+    return Description(tags=kept or None, **said)
 
 
 def _facts(row: VectorRow) -> tuple[PictureFacts | None, dict[str, Any]]:

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, get_args
 from uuid import UUID
 
-from seemory.errors import MediaError, UsageError
+from seemory.errors import UsageError
 from seemory.rooms import Rooms
 from seemory.settings import Settings, read_settings
 from seemory.telemetry import ProgressListener, ignore
-from seemory.types import Filter, Hit, Item, Kind
+from seemory.types import Description, Filter, Hits, Item, Kind
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-    from PIL.Image import Image
 
     from seemory.backfilling import BackfillReport
+    from seemory.describing import DescribeReport
     from seemory.duplicates import Duplicates
     from seemory.exchange import ImportReport
     from seemory.index_report import FileResult, IndexReport
     from seemory.models.encoder import Encoder
     from seemory.reembedding import Reembedding
-    from seemory.search import AbsentEncoder, Example, Searcher
     from seemory.store.connect import Database
     from seemory.zero_shot import LabelScore
 
@@ -151,11 +150,14 @@ class Memory:
         min_score: float | None = None,
         kind: Kind | None = None,
         where: Sequence[Filter | str] = (),
-    ) -> list[Hit]:
-        """The best hits for words, a picture file, a stored item, or a sum of several, best first.
+        weights: Mapping[str, float] | None = None,
+        fusion: str | None = None,
+        language: str | None = None,
+    ) -> Hits:
+        """The best hits for words, a picture file, a stored item, or a sum of several, best first (docs/search.md).
 
         Args:
-            words: what the picture shows.
+            words: what the picture shows, or what was said of it; `"words in quotes"` and `-word` exclude.
             image: a picture file to be alike.
             like: an item's id, a unique beginning of it, or its path; the item itself is left out.
             vector: `(d,)`, made elsewhere by the collection's encoder; scored as a picture's.
@@ -164,33 +166,32 @@ class Memory:
             min_score: the least calibrated score, 0 to 1.
             kind: only images, scenes or texts.
             where: conditions such as `"width>=1000"`, `"taken=2021-05"`, `"camera~canon"`.
+            weights: of the channels `visual`, `text` and `words`, over the saved ones and the settings'.
+            fusion: `"rrf"` or `"minmax"`.
+            language: to read the words in; by default all languages in which anything was said in the collection.
 
         Raises:
             UsageError: nothing was asked for, or something of it is wrong.
             MediaError: the picture cannot be read.
         """
-        filters = [Filter.parse(condition) if isinstance(condition, str) else condition for condition in where]
+        from seemory.hybrid import Page
+
         if kind is not None and kind not in get_args(Kind):
             raise UsageError(f"kind is one of {', '.join(get_args(Kind))}, not {kind!r}")
+        filters = [Filter.parse(condition) if isinstance(condition, str) else condition for condition in where]
+        page = Page(limit, offset, min_score, kind, filters)
 
-        def answer() -> list[Hit]:
+        def answer() -> Hits:
             searcher = self._rooms.searcher()
-            examples: list[Example] = []
-            if words is not None and words.strip():
-                examples.append(searcher.words(words))
-            if image is not None:
-                examples.append(searcher.picture(self._read(image, searcher.encoder)))
-            if like is not None:
-                examples.append(searcher.item(self._id(like)))
-            if vector is not None:
-                examples.append(searcher.ready(vector))
-            examples.extend(self._term(searcher, term, 1.0) for term in plus)
-            examples.extend(self._term(searcher, term, -1.0) for term in minus)
-            return searcher.hits(examples, limit=limit, offset=offset, min_score=min_score, kind=kind, filters=filters)
+            examples = self._rooms.terms.examples(
+                searcher, image=image, like=like, vector=vector, plus=plus, minus=minus
+            )
+            finder = self._rooms.wordbook.finder(searcher, self._rooms.query)
+            return finder.find(words or "", examples, page=page, weights=weights, fusion=fusion, language=language)
 
         return self._rooms.steadily(answer)
 
-    def similar(self, item: UUID | str | Paths, *, limit: int = 10) -> list[Hit]:
+    def similar(self, item: UUID | str | Paths, *, limit: int = 10) -> Hits:
         """Items that look like a stored item (by id, beginning of an id, or path) or like any picture file."""
         if isinstance(item, UUID):
             return self.search(like=item, limit=limit)
@@ -209,7 +210,7 @@ class Memory:
 
         encoder = self.encoder
         classifier = ZeroShotClassifier(encoder, labels, templates or PHOTO_TEMPLATES)
-        return classifier.classify(encoder.embed_images([self._read(image, encoder)]))[0]
+        return classifier.classify(encoder.embed_images([self._rooms.terms.picture(image, encoder)]))[0]
 
     def duplicates(self, *, threshold: float = 0.95) -> Duplicates:
         """Files with the same bytes, and pictures whose vectors have at least this cosine, as two tiers."""
@@ -243,13 +244,66 @@ class Memory:
         pace = self._rooms.pace()
         return backfill(self.database, options.owner, targets, pace, retry=retry, limit=limit, listen=listen)
 
+    def describe(
+        self,
+        item: UUID | str,
+        *,
+        caption: str | None = None,
+        tags: Sequence[str] | None = None,
+        notes: str | None = None,
+        transcript: str | None = None,
+        language: str | None = None,
+    ) -> DescribeReport:
+        """The report of saying something of an item: what is given replaces what was there, an empty text removes it.
+
+        Args:
+            item: its id, a unique beginning of it, or its path.
+            caption, tags, notes, transcript: the words, weighing the less the later they are named here.
+            language: the text search configuration of the words, such as `german`.
+
+        Raises:
+            UsageError: nothing was said, or there is no such language.
+            ItemNotFound: there is no such item.
+        """
+        said = Description(caption, None if tags is None else tuple(tags), notes, transcript, language)
+        return self._rooms.wordbook.describe(self._rooms.terms.item(item), said)
+
+    def describe_from(self, file: Paths, *, listen: ProgressListener = ignore) -> DescribeReport:
+        """The report of a table of words (CSV or JSON lines, docs/search.md); bad rows are counted and named.
+
+        Raises:
+            UsageError: the file is no such table.
+        """
+        return self._rooms.wordbook.describe_from(Path(file).expanduser(), listen)
+
+    def catch_up(self, *, listen: ProgressListener = ignore) -> DescribeReport:
+        """The report of giving every described item that lacks it its sentence vector."""
+        return self._rooms.wordbook.catch_up(listen=listen)
+
+    @property
+    def default_weights(self) -> dict[str, float]:
+        """The channel weights of the settings."""
+        return self._rooms.wordbook.default_weights
+
+    def prefer(self, **weights: float) -> dict[str, float]:
+        """The owner's saved channel weights, after these were put over them: `prefer(words=0)`.
+
+        Raises:
+            UsageError: there is no such channel, or a weight is negative.
+        """
+        return self._rooms.wordbook.prefer(weights) if weights else self._rooms.wordbook.preferences.weights()
+
+    def prefer_defaults(self) -> None:
+        """Forget the saved channel weights: the settings' count again."""
+        self._rooms.wordbook.preferences.save({})
+
     def get(self, item: UUID | str) -> Item:
         """One item, by id, unique beginning of an id, or path.
 
         Raises:
             ItemNotFound: there is none, or several begin so.
         """
-        return self._rooms.items.get(self._id(item))
+        return self._rooms.items.get(self._rooms.terms.item(item))
 
     def items(self, *, where: Sequence[Filter | str] = (), batch: int = 500) -> Iterator[Item]:
         """Every item of the collection that meets the conditions, in a stable order."""
@@ -292,7 +346,10 @@ class Memory:
         if len(set(widths)) != 1:
             raise UsageError(f"the files have vectors of {sorted(set(widths))} dimensions: one width is needed")
         importer = self._rooms.importer(model, fingerprint, widths[0])
-        return importer.run((batch for path in paths for batch in read_vectors(path, column)), listen)
+        report = importer.run((batch for path in paths for batch in read_vectors(path, column)), listen)
+        if report.described:
+            report.without_sentences = self._rooms.wordbook.catch_up().waiting
+        return report
 
     def export_vectors(self, file: Paths, *, listen: ProgressListener = ignore) -> int:
         """How many vectors were written to a parquet file, with ids, paths and metadata."""
@@ -302,7 +359,7 @@ class Memory:
 
     def forget(self, items: Iterable[UUID | str]) -> int:
         """How many items were removed from the memory; files on disk are never touched."""
-        return self._rooms.items.delete([self._id(item) for item in items])
+        return self._rooms.items.delete([self._rooms.terms.item(item) for item in items])
 
     def stats(self) -> dict[str, object]:
         """Counts and sizes of the collection, with its encoder."""
@@ -320,28 +377,6 @@ class Memory:
         """Files that could not be used: path, reason, number of attempts."""
         return self._rooms.items.errors(self.collection, limit)
 
-    def _id(self, item: UUID | str) -> UUID:
-        return item if isinstance(item, UUID) else self._rooms.items.resolve(item, self.collection)
-
-    def _read(self, path: Paths, encoder: Encoder | AbsentEncoder) -> Image:
-        """A picture file the user named, upright and no larger than the encoder needs."""
-        from seemory.media.image import load_picture
-
-        options = self.settings.media
-        try:
-            picture = load_picture(Path(path).expanduser(), target=encoder.image_size, max_pixels=options.max_pixels)
-        except MediaError as error:
-            raise type(error)(f"{path}: {error}") from error
-        return picture.image
-
-    def _term(self, searcher: Searcher, term: str, weight: float) -> Example:
-        path = Path(term).expanduser()
-        if path.is_file():
-            return searcher.picture(self._read(path, searcher.encoder), weight)
-        if _looks_like_id(term):
-            return searcher.item(self._id(term), weight)
-        return searcher.words(term, weight)
-
     def close(self) -> None:
         """Let the database go; the embedded server stops with its last user, unless it is to stay warm."""
         self._rooms.close()
@@ -353,11 +388,3 @@ class Memory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _looks_like_id(term: str) -> bool:
-    """Whether a term is meant as an item's id: hexadecimal, long enough not to be a word."""
-    try:
-        return len(term) >= 8 and int(term.replace("-", ""), 16) >= 0 and any(c.isdigit() for c in term)
-    except ValueError:
-        return False

@@ -13,6 +13,7 @@ from seemory.errors import CollectionMismatch, GenerationsChanged, ModelError, U
 from seemory.settings import Settings
 from seemory.telemetry import ProgressListener
 from seemory.types import Generation
+from seemory.wordbook import Wordbook
 
 if TYPE_CHECKING:
     from seemory.catching_up import Pace
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from seemory.store.generations import Generations
     from seemory.store.items import Items
     from seemory.store.query import Query
+    from seemory.terms import Terms
 
 T = TypeVar("T")
 
@@ -45,6 +47,7 @@ class Rooms:
         self._lock = RLock()
         self._database: Database | None = None
         self.encoders = Encoders(settings, insisted, lambda: self.generations, listen)
+        self.wordbook = Wordbook(settings, lambda: self.database, lambda: self.generations, self.encoders)
         self._unavailable: set[str] = set()  # fingerprints of encoders beside the live one that cannot be had here
 
     @property
@@ -73,7 +76,7 @@ class Rooms:
         """The owner's files and items."""
         from seemory.store.items import Items
 
-        return Items(self.database, self.settings.owner)
+        return Items(self.database, self.settings.owner, self.settings.search.language)
 
     @cached_property
     def query(self) -> Query:
@@ -81,6 +84,13 @@ class Rooms:
         from seemory.store.query import Query
 
         return Query(self.database, self.settings.owner)
+
+    @cached_property
+    def terms(self) -> Terms:
+        """Reads what a person gave to search by."""
+        from seemory.terms import Terms
+
+        return Terms(self.items, self.collection, self.settings.media.max_pixels)
 
     def live(self) -> Generation:
         """The generation to search.
@@ -194,7 +204,8 @@ class Rooms:
                 f"collection {self.collection!r} holds vectors of {live.model} (fingerprint {live.fingerprint[:24]}), "
                 f"not of {name} ({own[:24]}): import into another collection (--collection)"
             )
-        return Importer(self.items, live, {generation.id for generation in self.generations.all(self.collection)})
+        covered = {generation.id for generation in self.generations.all(self.collection)}
+        return Importer(self.items, live, covered, self.wordbook.descriptions)
 
     def indexer(self, workers: int | None = None) -> Indexer:
         """Brings files into the live generation, which is made if there is none. Raises as `encoder` does."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
@@ -13,8 +13,9 @@ from numpy.typing import ArrayLike
 from seemory.calibration import Calibration
 from seemory.errors import SeemoryError, UsageError
 from seemory.models.encoder import UNMEASURED, Encoder
+from seemory.store.filters import Condition
 from seemory.store.query import Query
-from seemory.types import CosineStatistics, Filter, Generation, Hit, Kind, Neighbour, Vector, Vectors
+from seemory.types import CosineStatistics, Filter, Generation, Hit, Item, Kind, Vector, Vectors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -122,16 +123,18 @@ class Searcher:
         min_score: float | None = None,
         kind: Kind | None = None,
         filters: Sequence[Filter] = (),
+        also: Condition | None = None,
     ) -> list[Hit]:
         """The nearest items, best first; items that are themselves examples are left out.
+
+        `also` is one more condition on them, as the store writes it.
 
         Raises:
             UsageError: `limit` or `offset` is out of range, or a filter is wrong.
         """
-        if not 1 <= limit <= 10_000 or offset < 0:
-            raise UsageError(f"limit must be 1 to 10000 and offset 0 or more, not {limit} and {offset}")
+        require_page(limit, offset)
         vector = combine(examples)
-        calibration = self._calibration(examples)
+        calibration = self.calibration(examples)
         neighbours = self._query.nearest(
             self.generation,
             vector,
@@ -141,12 +144,20 @@ class Searcher:
             kind=kind,
             exclude=[example.item_id for example in examples if example.item_id is not None],
             min_cosine=None if min_score is None else calibration.cosine(min_score),
+            also=also,
         )
         return [
-            _hit(neighbour, offset + n, calibration, self.generation) for n, neighbour in enumerate(neighbours, start=1)
+            hit_of(
+                neighbour.item,
+                neighbour.cosine,
+                offset + n,
+                calibration.score(neighbour.cosine),
+                (by_sight(neighbour.cosine, calibration), f"answered by {self.generation.table}"),
+            )
+            for n, neighbour in enumerate(neighbours, start=1)
         ]
 
-    def _calibration(self, examples: Sequence[Example]) -> Calibration:
+    def calibration(self, examples: Sequence[Example]) -> Calibration:
         """The calibration of the examples' directions; a mix of words and pictures lies between the two."""
         kinds = {example.direction for example in examples if example.weight > 0} or {
             example.direction for example in examples
@@ -158,8 +169,23 @@ class Searcher:
         return Calibration(CosineStatistics(*(float(np.mean([getattr(c, name) for c in chosen])) for name in names)))
 
 
-def _hit(neighbour: Neighbour, rank: int, calibration: Calibration, generation: Generation) -> Hit:
-    item, cosine = neighbour.item, neighbour.cosine
+def require_page(limit: int, offset: int) -> None:
+    """Refuse a page that cannot be.
+
+    Raises:
+        UsageError: `limit` or `offset` is out of range.
+    """
+    if not 1 <= limit <= 10_000 or offset < 0:
+        raise UsageError(f"limit must be 1 to 10000 and offset 0 or more, not {limit} and {offset}")
+
+
+def by_sight(cosine: float, calibration: Calibration) -> str:
+    """What the visual channel says of an item."""
+    return f"visual: cosine {cosine:.3f}, {calibration.sigmas(cosine):+.1f} σ from unrelated pairs"
+
+
+def hit_of(item: Item, cosine: float | None, rank: int, score: float, reasons: tuple[str, ...]) -> Hit:
+    """An item as an answer."""
     facts = {
         "width": item.width,
         "height": item.height,
@@ -168,17 +194,15 @@ def _hit(neighbour: Neighbour, rank: int, calibration: Calibration, generation: 
         "camera": item.camera,
         "taken": item.taken_at.isoformat() if item.taken_at else None,
     }
-    hit = Hit(
+    return Hit(
         item_id=item.item_id,
         kind=item.kind,
         uri=item.uri,
-        score=calibration.score(cosine),
+        score=score,
         cosine=cosine,
         rank=rank,
         start_s=item.start_s,
         end_s=item.end_s,
         metadata={name: value for name, value in facts.items() if value is not None} | dict(item.metadata),
+        reasons=reasons,
     )
-    sigmas = calibration.sigmas(cosine)
-    why = f"{generation.channel}: cosine {cosine:.3f}, {sigmas:+.1f} σ from unrelated pairs"
-    return replace(hit, reasons=(why, f"answered by {generation.table}"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from platformdirs import user_data_path
 from pydantic import BaseModel, Field, ValidationError, field_validator
@@ -51,6 +52,27 @@ class ModelSettings(BaseModel):
     auto_wait_s: float = Field(
         default=2.0, ge=0, le=60, description="How long `model = auto` waits for the hub to answer."
     )
+    text: str = Field(
+        default="seemory-mini", description="Encoder of the first sentence vectors: a catalogue name or a folder."
+    )
+
+
+class SearchSettings(BaseModel):
+    """How what the channels find becomes one answer, where neither a request nor the owner says."""
+
+    fusion: Literal["rrf", "minmax"] = Field(
+        default="rrf", description="By reciprocal rank, or by the mean of scores brought to 0..1."
+    )
+    visual: float = Field(default=1.0, ge=0, allow_inf_nan=False, description="Weight of what pictures show.")
+    text: float = Field(
+        default=0.5, ge=0, allow_inf_nan=False, description="Weight of the meaning of what was said of them."
+    )
+    words: float = Field(
+        default=0.5, ge=0, allow_inf_nan=False, description="Weight of the words themselves, file names included."
+    )
+    language: str = Field(
+        default="english", min_length=1, max_length=63, description="Text search configuration of new words."
+    )
 
 
 class DatabaseSettings(BaseModel):
@@ -81,6 +103,7 @@ class Settings(BaseSettings):
     index: IndexSettings = IndexSettings()
     media: MediaSettings = MediaSettings()
     models: ModelSettings = ModelSettings()
+    search: SearchSettings = SearchSettings()
     database: DatabaseSettings = DatabaseSettings()
 
     @field_validator("home")

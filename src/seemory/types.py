@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -169,8 +169,24 @@ class Item:
     end_s: float | None
     caption: str | None
     tags: tuple[str, ...]
+    notes: str | None
+    transcript: str | None
+    language: str | None
+    """The text search configuration of the words above."""
     metadata: Mapping[str, Any]
     missing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """Words for one item, as a person gives them: None leaves what is there, an empty text or no tags removes it."""
+
+    caption: str | None = None
+    tags: tuple[str, ...] | None = None
+    notes: str | None = None
+    transcript: str | None = None
+    language: str | None = None
+    """The text search configuration; None leaves the item's, which at first is the setting `search.language`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +206,8 @@ class Hit:
     uri: str
     score: float
     """Calibrated, 0 to 1: how far the cosine lies above unrelated pairs of this encoder and direction."""
-    cosine: float
+    cosine: float | None
+    """To the item's picture; None where there is no vector of it, or where nothing was asked that has one."""
     rank: int
     start_s: float | None = None
     end_s: float | None = None
@@ -201,6 +218,32 @@ class Hit:
         """The hit as the document that `--json` prints."""
         document = {name: getattr(self, name) for name in self.__slots__}
         return document | {"item_id": str(self.item_id), "metadata": dict(self.metadata), "reasons": list(self.reasons)}
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelAnswer:
+    """What one channel had to say in a search."""
+
+    candidates: int
+    """How many items it named, at most `seemory.hybrid.POOL`; the order beyond them is by sight alone."""
+    weight: float
+    """What was asked for."""
+    effective: float
+    """What it counted: its share of 1, after the weights of the silent channels went to the others."""
+    left_out: str | None = None
+    """Why it counted nothing."""
+
+
+class Hits(list[Hit]):
+    """The hits of a search, best first, and what each channel contributed."""
+
+    def __init__(
+        self, hits: Iterable[Hit] = (), channels: Mapping[str, ChannelAnswer] | None = None, fusion: str | None = None
+    ) -> None:
+        super().__init__(hits)
+        self.channels: Mapping[str, ChannelAnswer] = channels or {}
+        self.fusion = fusion
+        """How the channels were fused; None where one answered alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from seemory import __version__
-from seemory.cli import database, exchange, library, models, reembed, system
+from seemory.cli import database, exchange, library, models, reembed, system, words
 from seemory.errors import SeemoryError
 
 
@@ -32,6 +32,8 @@ for command in (
     library.duplicates,
     library.show,
     library.forget,
+    words.describe,
+    words.prefer,
     reembed.reembed,
     reembed.backfill,
     exchange.import_,

@@ -37,8 +37,8 @@ def print_hits(hits: Sequence[Hit], thumbnail: Callable[[UUID], bytes | None]) -
     for hit in hits:
         if pictures and (small := thumbnail(hit.item_id)):
             _print_picture(small)
-        line = f"{hit.rank:4}  {hit.score:.2f}  cosine {hit.cosine:+.3f}  {str(hit.item_id)[:8]}  {print_path(hit.uri)}"
-        click.echo(line)
+        cosine = "  -   " if hit.cosine is None else f"{hit.cosine:+.3f}"
+        click.echo(f"{hit.rank:4}  {hit.score:.2f}  cosine {cosine}  {str(hit.item_id)[:8]}  {print_path(hit.uri)}")
 
 
 def shows_pictures() -> bool:

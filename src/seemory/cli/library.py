@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from seemory.cli.display import print_hits, print_json, print_path, progress
-from seemory.cli.options import as_json, memory_for, say_notice, where_it_is
+from seemory.cli.options import as_json, memory_for, say_notice, weight_option, where_it_is
 
 
 @click.command()
@@ -73,6 +73,9 @@ def index(
     metavar="CONDITION",
     help="For example width>=1000, taken=2021-05, camera~canon, path~holiday, iso<400; all must hold.",
 )
+@weight_option
+@click.option("--fusion", type=click.Choice(["rrf", "minmax"]), help="How the channels become one ranking.")
+@click.option("--language", help="To read the words in; by default all that were used in describing.")
 @where_it_is
 @as_json
 def search(
@@ -86,10 +89,16 @@ def search(
     min_score: float | None,
     kind: Any,
     conditions: tuple[str, ...],
+    weights: dict[str, float],
+    fusion: str | None,
+    language: str | None,
     json_: bool,
     **where: Any,
 ) -> None:
-    """Find pictures by words, by a picture, by an item, or by a sum of several."""
+    """Find pictures by words, by a picture, by an item, or by a sum of several.
+
+    'a "golden gate" -night' (in single quotes): the item's words must have the one and must not have the other.
+    """
     text = " ".join(words)
     with memory_for(**where) as memory:
         start = time.perf_counter()
@@ -104,6 +113,9 @@ def search(
             min_score=min_score,
             kind=kind,
             where=conditions,
+            weights=weights,
+            fusion=fusion,
+            language=language,
         )
         if json_:
             query = {"words": text or None, "image": image and str(image), "like": like, "plus": plus, "minus": minus}
@@ -111,6 +123,8 @@ def search(
                 {
                     "query": {name: value for name, value in query.items() if value},
                     "hits": [hit.as_json() for hit in hits],
+                    "channels": {name: asdict(answer) for name, answer in hits.channels.items()},
+                    "fusion": hits.fusion,
                     "collection": memory.collection,
                     "model": memory.encoder_name,
                     "milliseconds": round((time.perf_counter() - start) * 1000, 1),

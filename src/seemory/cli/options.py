@@ -31,6 +31,27 @@ def where_it_is(command: F) -> F:
     return command
 
 
+def _read_weights(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, float]:
+    weights = {}
+    for text in given:
+        name, _equals, value = text.partition("=")
+        try:
+            weights[name.strip()] = float(value)
+        except ValueError:
+            raise click.BadParameter(f"{text!r}: write CHANNEL=NUMBER, for example words=0.5", param=option) from None
+    return weights
+
+
+weight_option = click.option(
+    "--weight",
+    "weights",
+    multiple=True,
+    metavar="CHANNEL=W",
+    callback=_read_weights,
+    help="How much a channel counts: visual, text or words, for example words=0; repeatable.",
+)
+
+
 @contextmanager
 def memory_for(
     home: Path | None, collection: str | None = None, owner: str | None = None, model: str | None = None

@@ -20,6 +20,7 @@ from seemory.store.filters import conditions
 from seemory.store.rows import ITEM_COLUMNS, KNOWN_STATE, item_of, known_columns, known_of
 from seemory.store.statistics import collection_statistics
 from seemory.store.texts import escape, unescape
+from seemory.store.vocabulary import rename
 from seemory.store.writing import write
 from seemory.types import FileOutcome, Filter, Generation, Item, KnownFile
 
@@ -34,9 +35,11 @@ WHERE i.owner_id = %s AND """
 class Items:
     """The assets and items of one owner, in any collection."""
 
-    def __init__(self, database: Database, owner: str) -> None:
+    def __init__(self, database: Database, owner: str, language: str = "english") -> None:
+        """`language` is the text search configuration for what files say of themselves."""
         self._database = database
         self.owner = owner
+        self._language = language
 
     def _transaction(self) -> AbstractContextManager[psycopg.Connection[Any]]:
         return self._database.transaction(self.owner)
@@ -90,7 +93,8 @@ class Items:
         """
         naming.require_same_collection(collection, generation)
         with self._transaction() as connection:
-            return write(connection, self.owner, generation, [(outcome, None) for outcome in outcomes], covered)
+            pairs = [(outcome, None) for outcome in outcomes]
+            return write(connection, self.owner, generation, pairs, covered, self._language)
 
     def copy_vectors(
         self,
@@ -105,7 +109,7 @@ class Items:
         """
         naming.require_same_collection(collection, generation)
         with self._transaction() as connection:
-            return write(connection, self.owner, generation, pairs, covered)
+            return write(connection, self.owner, generation, pairs, covered, self._language)
 
     def ensure_index(self, generation: Generation) -> bool:
         """Whether the generation's approximate index was built now, because the owner's rows have become many."""
@@ -134,6 +138,7 @@ class Items:
                 "WHERE owner_id = %s AND id = %s",
                 [uri, bytes, mtime_ns, self.owner, asset_id],
             )
+            rename(connection, self.owner, asset_id, self._language)
 
     def touch(self, asset_ids: Sequence[UUID], sizes_and_times: Sequence[tuple[int, int]]) -> int:
         """How many files were given their new (bytes, mtime_ns); their content is the same."""

@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Composed, Identifier
 from seemory.errors import UsageError
 from seemory.store.ann_index import EXACT_ROWS
 from seemory.store.connect import Database
-from seemory.store.filters import conditions
+from seemory.store.filters import Condition, conditions
 from seemory.store.halfvec import Halfvec
 from seemory.store.pairs import near_pairs
 from seemory.store.rows import ITEM_COLUMNS, item_of
@@ -81,11 +81,12 @@ class Query:
         min_cosine: float | None = None,
         include_missing: bool = False,
         exact: bool = False,
+        also: Condition | None = None,
     ) -> list[Neighbour]:
         """The `limit` items of highest cosine after the first `offset`; fewer only if no more meet the conditions.
 
         Ties are ordered by item id. Files that are gone from disk are left out unless `include_missing`. With `exact`
-        the index is never asked.
+        the index is never asked. `also` is one more condition, over `item i` and `asset a`.
 
         Raises:
             UsageError: a filter is wrong, or the vector has another width than the generation, or no direction.
@@ -93,7 +94,7 @@ class Query:
         query = Halfvec(_checked(vector, generation))
         if limit <= 0:
             return []
-        clause, values = _where(filters, kind, exclude, include_missing)
+        clause, values = _where(filters, kind, exclude, include_missing, also)
         with self._database.transaction(self.owner) as connection:
             wanted = limit + max(offset, 0)
             found = self._nearest(connection, generation, query, wanted, clause, values, exact)
@@ -157,6 +158,24 @@ class Query:
         with self._database.transaction(self.owner) as connection, connection.cursor(binary=True) as cursor:
             return dict(cursor.execute(statement, [self.owner, list(item_ids)]).fetchall())
 
+    def cosines(self, generation: Generation, vector: Vector, item_ids: Sequence[UUID]) -> dict[UUID, float]:
+        """The cosine of a query vector to each of those items that have one."""
+        # The + 0 hides the distance from the index: every row that was asked for is compared.
+        statement = SQL(
+            "SELECT item_id, 1 - ((embedding <=> %s) + 0) FROM {} "
+            "WHERE owner_id = %s AND item_id = ANY (%s) AND embedding IS NOT NULL"
+        ).format(Identifier("seemory", generation.table))
+        query = Halfvec(_checked(vector, generation))
+        with self._database.transaction(self.owner) as connection:
+            return dict(connection.execute(statement, [query, self.owner, list(item_ids)]).fetchall())
+
+    def items(self, item_ids: Sequence[UUID]) -> dict[UUID, Item]:
+        """Those of the items that there are."""
+        ids = list(item_ids)
+        with self._database.transaction(self.owner) as connection:
+            rows = connection.execute(_WITH_ITEMS, [ids, [0.0] * len(ids), self.owner])
+            return {item.item_id: item for item in (item_of(tuple(columns)) for _, *columns in rows)}
+
     def all_vectors(self, generation: Generation, batch: int = 4096) -> Iterator[tuple[list[UUID], Vectors]]:
         """All stored vectors in pages of `batch`: the item ids, in order, and `(n, d)` float32."""
         statement = SQL(
@@ -201,10 +220,17 @@ class Query:
 
 
 def _where(
-    filters: Sequence[Filter], kind: Kind | None, exclude: Sequence[UUID], include_missing: bool
+    filters: Sequence[Filter],
+    kind: Kind | None,
+    exclude: Sequence[UUID],
+    include_missing: bool,
+    also: Condition | None,
 ) -> tuple[Composed, list[Any]]:
     clause, values = conditions(filters)
     parts = [clause]
+    if also is not None:
+        parts.append(also[0])
+        values += also[1]
     if kind is not None:
         parts.append(SQL("i.kind = %s"))
         values.append(kind)

@@ -22,6 +22,7 @@ from seemory.store.halfvec import Halfvec
 from seemory.store.locks import lock_for_writing
 from seemory.store.owners import register_owner
 from seemory.store.texts import clean, clean_json, escape
+from seemory.store.vocabulary import note_words
 from seemory.types import EmbeddingRecord, FileOutcome, Generation, PictureFacts, Vector
 
 # Made once for each connection, emptied by each commit. What each insert gave is kept here (asset_id, item_id), so that
@@ -104,13 +105,19 @@ DELETE FROM seemory.item WHERE owner_id = %(owner)s
 
 _ITEMS = """
 WITH written AS (
-    INSERT INTO seemory.item AS i (owner_id, id, asset_id, collection_id, kind, ordinal, thumbnail)
-    SELECT %(owner)s, new_item, asset_id, %(collection)s, kind, 0, thumbnail
+    INSERT INTO seemory.item AS i (owner_id, id, asset_id, collection_id, kind, ordinal, thumbnail, document)
+    SELECT %(owner)s, new_item, asset_id, %(collection)s, kind, 0, thumbnail,
+           seemory.words_of_file(%(language)s, uri, metadata)
     FROM pg_temp.incoming WHERE error IS NULL ORDER BY asset_id
     ON CONFLICT (owner_id, asset_id, ordinal) DO UPDATE SET
-        kind = excluded.kind, thumbnail = excluded.thumbnail, updated_at = now()
+        kind = excluded.kind, thumbnail = excluded.thumbnail, updated_at = now(),
+        -- what a person said of the item stays
+        document = seemory.joined(
+            seemory.words_of(i.language, i.caption, i.tags, i.notes, i.transcript), excluded.document)
     RETURNING i.asset_id, i.id)
 UPDATE pg_temp.incoming n SET item_id = written.id FROM written WHERE written.asset_id = n.asset_id"""
+
+_WRITTEN = "SELECT item_id FROM pg_temp.incoming WHERE item_id IS NOT NULL"
 
 _VECTORS = """
 INSERT INTO {table} (owner_id, item_id, embedding, metadata)
@@ -149,13 +156,11 @@ ON CONFLICT (owner_id, item_id) DO UPDATE SET embedding = excluded.embedding, me
 
 @dataclass(frozen=True, slots=True)
 class _Beside:
-    """Another generation of the collection."""
+    """Another generation of the collection's channel: it gets what the live one gets."""
 
     id: int
     table: Identifier
     dim: int
-    kept_up: bool
-    """Whether it is of the same channel, so that it gets what the live one gets."""
 
 
 def write(
@@ -164,12 +169,14 @@ def write(
     generation: Generation,
     outcomes: Sequence[tuple[FileOutcome, UUID | None]],
     covered: Collection[int] | None = None,
+    language: str = "english",
 ) -> int:
     """How many files were written; each outcome may name an asset of the same bytes to take what it lacks from.
 
     Args:
         covered: ids of the generations that the outcomes were made for. If they are no longer the collection's, or
             `generation` is no longer live, nothing is written and GenerationsChanged raised; None: not asked.
+        language: the text search configuration for the words of the files.
     """
     rows = {outcome.uri: _row(outcome, source, generation) for outcome, source in outcomes}  # the last one wins
     if not rows:
@@ -178,7 +185,7 @@ def write(
     collection, others = _place(connection, generation, covered)
     register_owner(connection, owner, collection)
     table = Identifier("seemory", generation.table)
-    names = {"owner": owner, "collection": collection}
+    names = {"owner": owner, "collection": collection, "language": language}
     connection.execute(_STAGING)
     connection.execute("DELETE FROM pg_temp.incoming")  # several batches may share a transaction
     with connection.cursor().copy(_COPY) as copy:
@@ -198,10 +205,11 @@ def write(
     connection.execute(SQL(_VECTORS).format(table=table), names)
     for other in others:  # a changed picture's vectors of other generations show what it no longer is
         connection.execute(SQL(_DROP_STALE).format(table=other.table), names)
-        if other.kept_up:
-            if copies:
-                connection.execute(SQL(_COPY_OVER).format(table=other.table), names)
-            _write_beside(connection, other, [outcome for outcome, _ in outcomes], names)
+        if copies:
+            connection.execute(SQL(_COPY_OVER).format(table=other.table), names)
+        _write_beside(connection, other, [outcome for outcome, _ in outcomes], names)
+    items = [item_id for (item_id,) in connection.execute(_WRITTEN)]
+    note_words(connection, owner, collection, items, [language])
     return written
 
 
@@ -223,7 +231,7 @@ def _write_beside(
 def _place(
     connection: psycopg.Connection[Any], generation: Generation, covered: Collection[int] | None
 ) -> tuple[int, list[_Beside]]:
-    """The collection's number, and its other generations."""
+    """The collection's number, and the channel's other generations."""
     rows = connection.execute(
         """
         SELECT g.collection_id, g.id, g.table_name, g.dim, g.channel, g.state
@@ -239,9 +247,9 @@ def _place(
     if not rows:
         raise UsageError(f"generation {generation.table} of collection {generation.collection!r} no longer exists")
     return rows[0][0], [
-        _Beside(number, Identifier("seemory", table), dim, channel == generation.channel)
+        _Beside(number, Identifier("seemory", table), dim)
         for _, number, table, dim, channel, _ in rows
-        if number != generation.id
+        if number != generation.id and channel == generation.channel
     ]
 
 

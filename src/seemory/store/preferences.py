@@ -1,0 +1,37 @@
+"""What an owner wants searches to weigh, kept in the database, so that it holds wherever the owner works."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from psycopg.types.json import Jsonb
+
+from seemory.store.connect import Database
+
+_SAVE = """
+INSERT INTO seemory.preference (owner_id, weights) VALUES (%s, %s)
+ON CONFLICT (owner_id) DO UPDATE SET weights = excluded.weights, updated_at = now()"""
+
+
+class Preferences:
+    """One owner's saved channel weights."""
+
+    def __init__(self, database: Database, owner: str) -> None:
+        self._database = database
+        self.owner = owner
+
+    def weights(self) -> dict[str, float]:
+        """The saved weights by channel; empty where none were saved."""
+        with self._database.transaction(self.owner) as connection:
+            row = connection.execute(
+                "SELECT weights FROM seemory.preference WHERE owner_id = %s", [self.owner]
+            ).fetchone()
+        return {str(name): float(weight) for name, weight in row[0].items()} if row else {}
+
+    def save(self, weights: Mapping[str, float]) -> None:
+        """Keep these weights in place of those there were; none: forget them."""
+        with self._database.transaction(self.owner) as connection:
+            if weights:
+                connection.execute(_SAVE, [self.owner, Jsonb(dict(weights))])
+            else:
+                connection.execute("DELETE FROM seemory.preference WHERE owner_id = %s", [self.owner])
