@@ -75,9 +75,14 @@ def test_every_format_comes_in(new_memory: Callable[..., Memory], blank: Memory,
     assert len(uris(blank)) == blank.stats()["embedded"] == 22
     assert len(blank.duplicates().near) == 5
     assert blank.encoder_name == "toy"
-    for refused in (lambda: blank.search("a cat"), lambda: blank.search(image=__file__)):
+    for refused in (lambda: blank.search("a dog", weights={"text": 0}), lambda: blank.search(image=__file__)):
         with pytest.raises(TowerMissing, match="imported under the name toy"):
             refused()
+    said = blank.search("a cat")
+    assert {hit.uri for hit in said} == {*(f"/d/0/{n}.jpg" for n in range(5)), "/d/1/0.jpg", "/d/1/1.jpg"}
+    assert {hit.cosine for hit in said} == {None}
+    assert "imported under the name toy" in (said.channels["visual"].left_out or "")
+    assert blank.get("/d/0/3.jpg").caption == "a cat"
     with pytest.raises(TowerMissing):
         blank.index(tmp_path)
     thief = new_memory(model="auto", collection=blank.collection, owner="thief")

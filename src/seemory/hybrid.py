@@ -13,7 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from seemory.calibration import Calibration
-from seemory.errors import ModelError, UsageError
+from seemory.errors import ModelError, ModelUnavailable, TowerMissing, UsageError
 from seemory.fusion import FUSIONS, FusionName, effective_weights, is_flat
 from seemory.models.encoder import Encoder
 from seemory.search import Example, Searcher, by_sight, hit_of, require_page
@@ -221,7 +221,7 @@ class Finder:
         query: Example | None = None
         try:
             query = self._sight.words(text)
-        except ModelError as error:  # what was said can still be searched
+        except (TowerMissing, ModelUnavailable) as error:  # what was said can still be searched
             reason = error
             pools.silent.setdefault("visual", str(error))
         depth = POOL if len(CHANNELS) - len(pools.silent) > 1 else max(POOL, page.end)

@@ -55,7 +55,7 @@ def test_all_at_once_is_fine(empty: str) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
-    assert names == [*(migration.name for migration in migrations()), "9000_more"]
+    assert sorted(names) == [*(migration.name for migration in migrations()), "9000_more"]
     with psycopg.connect(empty) as connection:
         assert connection.execute("SELECT count(*) FROM seemory.more").fetchone() == (1,)
 
@@ -104,7 +104,7 @@ def test_every_table_with_an_owner_forces_row_level_security(
     ).fetchall()
     assert {"asset", "item"} < {name for name, _, _ in rows}
     assert len(rows) >= 3
-    assert all(forced and key.startswith("owner_id,") for _, forced, key in rows)
+    assert all(forced and key.split(",")[0] == "owner_id" for _, forced, key in rows)
 
 
 def test_owners_there_already_are_listed_and_stay_apart(empty: str) -> None:

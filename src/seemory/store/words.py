@@ -49,9 +49,9 @@ _PHRASES = """
 SELECT phrase, language, (phraseto_tsquery(language::regconfig, phrase))::text
 FROM unnest(%s::text[]) WITH ORDINALITY AS phrases (phrase, n), unnest(%s::text[]) AS language ORDER BY n, language"""
 
-# A word counts the more the rarer it is among the items that have any: ln(1 + those / those with this one). How much an
-# item says it is ts_rank_cd, divided by 1 + log of the document's length and brought below 1 (33 = 1 + 32), so that a
-# word said ten times in a transcript does not outweigh one in a caption.
+# A word counts the more the rarer it is among the items that have any: ln(1 + those / those with this one). How much
+# an item says it is ts_rank, divided by 1 + log of the document's length. Of a single word ts_rank is bounded by the
+# weight of the best place where it stands, ts_rank_cd by nothing: fifty times in a transcript outweigh no caption.
 _MATCHING = """
 WITH matched AS MATERIALIZED (
     SELECT i.id, i.document
@@ -59,7 +59,7 @@ WITH matched AS MATERIALIZED (
     WHERE i.owner_id = %s AND i.collection_id = (SELECT id FROM seemory.collection WHERE name = %s)
       AND i.document @@ %s::tsquery AND {conditions}),
 said AS MATERIALIZED (
-    SELECT m.id, w.lexeme, ts_rank_cd(m.document, w.query, 33) AS rank
+    SELECT m.id, w.lexeme, ts_rank(m.document, w.query, 1) AS rank
     FROM matched m JOIN unnest(%s::text[], %s::tsquery[]) AS w (lexeme, query) ON m.document @@ w.query),
 rarity AS (
     SELECT lexeme, ln(1 + (SELECT count(*) FROM matched)::float8 / count(*)) AS weight FROM said GROUP BY lexeme)
