@@ -21,7 +21,7 @@ from .conftest import Loot, World, assert_no_secret, rows_of
 # name: (its parameters, lines to try). {guess} becomes each guess; {own} the thief's folder.
 COMMANDS: dict[str, tuple[str, list[str]]] = {
     "search": (
-        "words image like plus minus limit offset min_score kind conditions",
+        "words image like plus minus limit offset min_score kind conditions weights fusion language",
         [
             "--like {guess} --json",
             "a cat -n 1000 --plus {guess} --json",
@@ -30,8 +30,19 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
             "{guess} --json --min-score 0 --offset 1 --kind image",
             "a cat -n 1000 --where path~{guess}",
             "a cat -n 1000 --where name~private --where width>=0",
+            "private {guess} --json --weight visual=0 --language simple --fusion minmax",
+            '\'"private" "cat"\' --json --weight words=2',
         ],
     ),
+    "describe": (
+        "item caption tags notes transcript language table catch_up",
+        [
+            "{guess} --caption x --tag x --notes x --transcript x --language german --json",
+            "--from {guess}",
+            "--catch-up --json",
+        ],
+    ),
+    "prefer": ("weights clear", ["--json", "--weight words={guess}", "--clear --json"]),
     "similar": ("item limit", ["{guess} --json", "{guess} -n 1000"]),
     "classify": ("file labels templates", ["{guess} --labels cat,dog --template {guess}{{}}"]),
     "duplicates": ("threshold", ["--threshold 0.99 --json", "--threshold 0.99"]),

@@ -71,6 +71,15 @@ def _searches(memory: Memory, guess: Guess, world: World) -> Iterator[Callable[[
     yield lambda: memory.search("a cat", plus=[text], limit=1000, kind="image")
     yield lambda: memory.search("a cat", minus=[text], limit=1000)
     yield lambda: memory.search("a cat", where=[f"path~{text}"], limit=1000)
+    for query in (text, f'"{text}"', f"-{text}", "private", '"private"', "cat -private"):
+        for weights in ({"visual": 0.0}, {"text": 0.0}, {"words": 9.0}):
+            yield lambda q=query, w=weights: _with_channels(memory, q, w)  # type: ignore[misc]
+
+
+def _with_channels(memory: Memory, query: str, weights: dict[str, float]) -> object:
+    hits = memory.search(query, limit=1000, weights=weights, fusion="minmax", language="simple")
+    found = sorted((hit.uri, hit.cosine, hit.score) for hit in hits)  # of equal ones the ids decide
+    return found, dict(hits.channels), hits.fusion
 
 
 def _stats(memory: Memory, guess: Guess, world: World) -> object:
@@ -90,17 +99,39 @@ def _export(memory: Memory, guess: Guess, world: World) -> object:
     return count, sorted(map(str, rows), key=lambda row: row.partition("uri")[2])
 
 
+def _describe_from(memory: Memory, guess: Guess, world: World) -> object:
+    table = world.own.parent / "words.jsonl"
+    table.write_text(json.dumps({"item": str(guess), "caption": "overwritten"}))
+    return memory.describe_from(table)
+
+
+def _prefer(memory: Memory, guess: Guess, world: World) -> object:
+    before = memory.prefer()
+    saved = memory.prefer(words=0.25)
+    memory.prefer_defaults()
+    return before, saved
+
+
 # name: (the parameters that are attacked, what is called)
 METHODS: dict[str, tuple[str, Call]] = {
     "get": ("item", lambda m, g, w: m.get(g)),
     "similar": ("item limit", lambda m, g, w: m.similar(g, limit=1000)),
     "search": (
-        "words image like vector plus minus limit offset min_score kind where",
+        "words image like vector plus minus limit offset min_score kind where weights fusion language",
         lambda m, g, w: [attempt(call) for call in _searches(m, g, w)],
     ),
     "thumbnail": ("item_id", lambda m, g, w: m.thumbnail(g)),  # type: ignore[arg-type]
     "forget": ("items", lambda m, g, w: m.forget([g])),
     "items": ("where batch", lambda m, g, w: list(m.items(where=[f"path~{g}"], batch=1))),
+    "describe": (
+        "item caption tags notes transcript language",
+        lambda m, g, w: m.describe(g, caption="x", tags=["x"], notes="x", transcript="x", language="german"),
+    ),
+    "describe_from": ("file listen", _describe_from),
+    "catch_up": ("listen", lambda m, g, w: m.catch_up()),
+    "prefer": ("weights", _prefer),
+    "prefer_defaults": ("", lambda m, g, w: m.prefer_defaults()),
+    "default_weights": ("", lambda m, g, w: m.default_weights),
     "classify": (
         "image labels templates",
         lambda m, g, w: m.classify(str(g), ["cat", str(g)], templates=[f"{g} {{}}"]),
