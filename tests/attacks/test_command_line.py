@@ -80,6 +80,7 @@ OPERATORS = {
     "db restore": "the whole memory; refused without --replace where there is anything",
     "db url": "no rows",
     "db migrate": "no rows",
+    "db upgrade": "the whole memory, to a newer Postgres; each owner's rows are compared and none shown",
     "db stop": "no rows",
     "doctor": "no rows",
     "demo": "pictures of its own in a collection of its own, through the methods attacked there",
