@@ -71,6 +71,7 @@ def sixteen(tmp_path_factory: pytest.TempPathFactory, package_photographs: dict[
         memory.index(*package_photographs.values())
         generation = Generations(memory.database).create("large", "visual", model="m", fingerprint="f" * 64, dim=DIM)
         with psycopg.connect(unbound_url(home), autocommit=True) as superuser:
+            superuser.execute("ALTER SYSTEM SET fsync = off")  # quicker, and no test here pulls a plug
             fill(superuser, generation, "bert", LARGE)
             superuser.execute('CREATE TABLE public.notes (id int GENERATED ALWAYS AS IDENTITY, "a {b}" text)')
             superuser.execute("INSERT INTO public.notes (\"a {b}\") VALUES ('mine'), (NULL)")
@@ -258,8 +259,9 @@ def test_killed_at_any_moment_one_cluster_is_whole(home: Path) -> None:
     assert not (home / "postgres.upgrade").exists()
 
 
-def test_a_kill_is_followed_by_another_run(home: Path) -> None:
-    """Without a search in between; and Postgres itself was killed before all that."""
+def test_a_kill_is_followed_by_another_run(home: Path, tmp_path: Path) -> None:
+    """No search in between; Postgres itself was killed before all that; and the folder's name suits no socket."""
+    home = home.rename(tmp_path / "with space, 'quote' ü")
     with open_database(None, home=home):
         postmaster = read_postmaster(home / "postgres")
         assert postmaster is not None

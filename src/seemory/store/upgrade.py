@@ -223,7 +223,8 @@ def _storage_options(old: Cluster, before: Programs, after: Programs) -> list[st
 
 
 def _move(swap: Swap, old: Cluster, before: Programs, after: Programs) -> None:
-    private_folder(swap.sockets, old.account) if swap.sockets != swap.work else None
+    if swap.sockets != swap.work:
+        private_folder(swap.sockets, old.account)
     arguments = ["--old-bindir", str(before.folder), "--new-bindir", str(after.folder), "--username", "postgres"]
     arguments += ["--old-datadir", str(swap.old), "--new-datadir", str(swap.new), "--socketdir", str(swap.sockets)]
     arguments += ["--old-port", "5432", "--new-port", "5433", "--copy"]
