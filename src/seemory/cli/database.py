@@ -107,7 +107,7 @@ def _print_manifest(file: Path, manifest: Manifest, done: str, json_: bool) -> N
 @_home
 @as_json
 def upgrade(old_programs: Path | None, keep_old: bool, home: Path | None, json_: bool) -> None:
-    """Move the embedded server's data to the newest Postgres installed; nobody may use it meanwhile."""
+    """Move the data to a newer Postgres. The embedded server's alone; nobody may use it meanwhile."""
     from seemory.errors import UsageError
     from seemory.settings import read_settings
     from seemory.store.programs import major_of

@@ -37,6 +37,8 @@ def stats(json_: bool, **where: Any) -> None:
         print_json(figures)
         return
     for name, value in figures.items():
+        if isinstance(value, dict) and not value:
+            continue  # a heading with nothing under it
         if isinstance(value, dict):
             click.echo(f"{name}:")
             for key, count in value.items():
