@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from seemory.catching_up import Pace, work_off
-from seemory.embedding import Targets
+from seemory.catching_up import work_off
+from seemory.embedding import EmbedFiles, Targets
 from seemory.store.backlog import Backlog
 from seemory.store.connect import Database
 from seemory.telemetry import Progress, ProgressListener, ignore
@@ -35,7 +35,7 @@ def backfill(
     database: Database,
     owner: str,
     targets: Targets,
-    pace: Pace,
+    embedding: EmbedFiles,
     *,
     retry: bool = False,
     limit: int = 100,
@@ -48,7 +48,7 @@ def backfill(
         backlogs = [(Backlog(database, owner, target.generation), target) for target in targets.all]
         total, at = sum(backlog.count(retry=True) for backlog, _ in backlogs), 0
         for backlog, target in backlogs:
-            for done in work_off(backlog, target, pace, retry=True):
+            for done in work_off(backlog, target, embedding, retry=True):
                 at += done.items
                 listen(Progress("backfill", at, max(at, total), "items"))
     reasons = live.reasons()

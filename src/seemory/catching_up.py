@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from seemory.embedding import Embedded, Squares, Target, decode, embed
+from seemory.embedding import Embedded, EmbedFiles, Made, MadeBatch, Target, Targets
 from seemory.lookahead import ahead, batches
 from seemory.store.backlog import Backlog, Waiting
 
 PAGE = 1000  # items looked up in one query
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How much is taken on at once, and what is accepted."""
-
-    workers: int
-    batch_size: int = 32
-    max_pixels: int = 200_000_000
+LOOK = 32  # items whose bytes the generation may have already, looked up in one query
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +27,29 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class _Wanted:
+    """An item that waits, and what is known before its file is read."""
+
     waiting: Waiting
-    squares: Squares
-    known: bool
-    """Whether the file is still the one that was indexed (size and time of change), so that its hash holds."""
+    path: Path | None
+    """None where nothing is to be embedded."""
+    key: bytes | UUID
+    """The bytes' hash where it still holds, or else only the item itself."""
+    twin: Embedded | None = None
+    """What the generation has of the same bytes under another name."""
 
 
-def work_off(backlog: Backlog, target: Target, pace: Pace, *, retry: bool = False) -> Iterator[Done]:
+def work_off(backlog: Backlog, target: Target, embedding: EmbedFiles, *, retry: bool = False) -> Iterator[Done]:
     """One pass over the items that wait: embed each, and commit batch by batch.
 
     The same bytes are embedded once. A picture that can no longer be read gets a row without a vector, and its reason.
     An item that is gone, or was indexed anew meanwhile, is passed over; the next pass finds what it still needs.
     """
-    # Kept apart: the writer must not stand in line behind decoding.
-    with ThreadPoolExecutor(pace.workers) as decoders, ThreadPoolExecutor(1) as writer:
-        waiting = _waiting(backlog, retry)
-        read = ahead(decoders, partial(_read, target, pace), waiting, pace.batch_size + 2 * pace.workers)
-        embedded = (_embed(backlog, target, batch) for batch in batches(read, pace.batch_size))
-        yield from ahead(writer, partial(_write, backlog), embedded, 2)
+    targets = Targets(target)
+    with ThreadPoolExecutor(1) as writer:
+        wanted = _wanted(backlog, _waiting(backlog, retry))
+        made = map(partial(_embedded, target), embedding.stream(wanted, lambda: targets))
+        yield from ahead(writer, partial(_write, backlog), made, 2)
 
 
 def _waiting(backlog: Backlog, retry: bool) -> Iterator[Waiting]:
@@ -63,43 +59,41 @@ def _waiting(backlog: Backlog, retry: bool) -> Iterator[Waiting]:
         after = page[-1].item_id
 
 
-def _read(target: Target, pace: Pace, waiting: Waiting) -> _Read:
+def _wanted(backlog: Backlog, items: Iterable[Waiting]) -> Iterator[_Wanted]:
+    """The items with what can be known of them without reading their files."""
+    for group in batches(map(_look, items), LOOK):
+        twins = dict(backlog.twins([one.key for one in group if isinstance(one.key, bytes)]))
+        for one in group:
+            twin = twins.get(one.key) if isinstance(one.key, bytes) else None
+            yield one if twin is None else replace(one, path=None, twin=twin)
+
+
+def _look(waiting: Waiting) -> _Wanted:
     if waiting.kind != "image":
-        return _Read(waiting, Squares(error=f"UnsupportedMedia: a {waiting.kind} cannot be embedded anew"), False)
+        return _Wanted(waiting, None, waiting.item_id)
     path = Path(waiting.uri)
     try:
         state = path.stat()
-        known = (state.st_size, state.st_mtime_ns) == (waiting.bytes, waiting.mtime_ns)
+        same = (state.st_size, state.st_mtime_ns) == (waiting.bytes, waiting.mtime_ns)
     except (OSError, ValueError):
-        known = False
-    return _Read(waiting, decode(path, [target.encoder], max_pixels=pace.max_pixels), known)
+        same = False
+    return _Wanted(waiting, path, waiting.sha256 if same and waiting.sha256 is not None else waiting.item_id)
 
 
-def _embed(backlog: Backlog, target: Target, batch: Sequence[_Read]) -> list[tuple[Waiting, Embedded]]:
-    """Each item's vector and record, of which the generation may have some already under another name."""
-    hashes = {one.waiting.sha256 for one in batch if one.known and one.waiting.sha256 is not None}
-    by_key: dict[bytes | UUID, Embedded] = {}
-    by_key.update(backlog.twins(list(hashes)))
-    pixels = {
-        _key(one): one.squares.pixels[target.encoder.fingerprint]
-        for one in batch
-        if one.squares.pixels and _key(one) not in by_key
-    }
-    by_key |= zip(pixels, embed(target.encoder, list(pixels.values())), strict=True)
+def _embedded(target: Target, batch: MadeBatch[_Wanted]) -> list[tuple[Waiting, Embedded]]:
+    """Each item's vector and record."""
     done = []
-    for one in batch:
-        vector, record = by_key.get(_key(one)) or (None, target.encoder.record(error=_reason(one)))
+    for one, made in zip(batch.files, batch.made, strict=True):
+        found = one.twin or made.embedded.get(target.encoder.fingerprint)
+        vector, record = found or (None, target.encoder.record(error=_reason(one, made)))
         done.append((one.waiting, (vector, replace(record, frame_path=Path(one.waiting.uri).name))))
     return done
 
 
-def _key(one: _Read) -> bytes | UUID:
-    """What has the same key has the same vector: the same bytes, or else only the item itself."""
-    return one.waiting.sha256 if one.known and one.waiting.sha256 is not None else one.waiting.item_id
-
-
-def _reason(one: _Read) -> str:
-    return (one.squares.error or "the picture could not be read")[:200]
+def _reason(one: _Wanted, made: Made) -> str:
+    if one.waiting.kind != "image":
+        return f"UnsupportedMedia: a {one.waiting.kind} cannot be embedded anew"
+    return (made.error or "the picture could not be read")[:200]
 
 
 def _write(backlog: Backlog, done: Sequence[tuple[Waiting, Embedded]]) -> Done:

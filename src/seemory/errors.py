@@ -13,6 +13,7 @@
     │   ├── ModelUnavailable          3  not on disk, and the hub cannot be reached
     │   ├── ModelCorrupt              1  a file's checksum, shape or layout is wrong
     │   └── TowerMissing              2  asked for words from a picture-only encoder, or the reverse
+    ├── ClusterUnreachable            3  no Ray cluster at that address, or no worker of it is left
     └── StoreError                    1
         ├── DatabaseUnreachable       3
         ├── MigrationFailed           1
@@ -86,6 +87,12 @@ class TowerMissing(ModelError):
     """The encoder has no tower for what was asked (words or pictures)."""
 
     exit_code = 2
+
+
+class ClusterUnreachable(SeemoryError):
+    """A Ray cluster cannot be reached, does not fit, or has no worker left."""
+
+    exit_code = 3
 
 
 class StoreError(SeemoryError):

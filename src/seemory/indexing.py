@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from seemory.embedding import Embedded, Squares, Target, Targets, decode, embed
+from seemory.embedding import EmbedFiles, Made, MadeBatch, Targets
 from seemory.errors import GenerationsChanged, MediaError
 from seemory.index_report import FileResult, IndexReport, Settled
 from seemory.lookahead import ahead, batches
@@ -48,16 +48,12 @@ class _Candidate:
     sha256: Blob | None = None
     error: str | None = None
 
+    @property
+    def key(self) -> Blob | None:
+        return self.sha256
+
     def outcome(self) -> FileOutcome:
         return FileOutcome(self.uri, self.bytes, self.mtime_ns, self.sha256, error=self.error)
-
-
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    """A candidate with what its decoding gave."""
-
-    candidate: _Candidate
-    squares: Squares
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,30 +72,19 @@ class Indexer:
         self,
         items: Items,
         targets: Callable[[], Targets],
-        *,
-        workers: int | None = None,
-        batch_size: int = 32,
-        max_pixels: int = 200_000_000,
-        thumbnail_size: int = 256,
+        embedding: EmbedFiles,
     ) -> None:
         """Nothing is read or written yet.
 
         Args:
             items: the owner's files and items.
             targets: where new pictures go at this moment; asked again and again, as it may change during a run.
-            workers: decode threads.
-            batch_size: pictures a forward pass.
-            max_pixels: larger pictures are refused.
-            thumbnail_size: longest side of the small picture.
+            embedding: who decodes and embeds.
         """
         self._items = items
         self._targets = targets
-        self._latest = targets()  # as of the last batch: a guess of what the next one needs
-        self._collection = self._latest.live.generation.collection
-        self._workers = workers or min(8, os.cpu_count() or 1)
-        self._batch_size = batch_size
-        self._max_pixels = max_pixels
-        self._thumbnail_size = thumbnail_size
+        self._embedding = embedding
+        self._collection = targets().live.generation.collection
 
     def run(
         self,
@@ -150,16 +135,11 @@ class Indexer:
         for result in unreadable:
             settled.add(result)
         # Pools of their own: hashing waits for the disk, and must not stand in line behind decoding.
-        with (
-            ThreadPoolExecutor(2) as hashers,
-            ThreadPoolExecutor(self._workers) as decoders,
-            ThreadPoolExecutor(1) as writer,
-        ):
+        with ThreadPoolExecutor(2) as hashers, ThreadPoolExecutor(1) as writer:
             candidates = self._changed(files, settled, retry_failed)
             hashed = ahead(hashers, self._hash, candidates, 2 * HASHED)
             fresh = self._unknown_bytes(hashed, settled)
-            decoded = ahead(decoders, self._decode, fresh, self._batch_size + 2 * self._workers)
-            embedded = map(self._batch, batches(decoded, self._batch_size))
+            embedded = map(_batch, self._embedding.stream(fresh, self._targets))
             write = partial(self._write, settled)
             for _ in ahead(writer, write, embedded, 2):  # one batch is written while the next is embedded
                 yield from settled.drain()
@@ -255,35 +235,11 @@ class Indexer:
         nothing = _Batch([candidate], self._targets(), [candidate.outcome()])
         self._commit(nothing, lambda batch: replace(batch, targets=self._targets()))
 
-    def _decode(self, candidate: _Candidate) -> _Decoded:
-        squares = decode(
-            candidate.path,
-            [target.encoder for target in self._latest.all],
-            max_pixels=self._max_pixels,
-            thumbnail_size=self._thumbnail_size,
-        )
-        return _Decoded(candidate, squares)
-
-    def _batch(self, decoded: Sequence[_Decoded]) -> _Batch:
-        """All that was learned of a batch, for the generations of this moment."""
-        targets = self._latest = self._targets()
-        needed = {target.encoder.fingerprint for target in targets.all}
-        # A file decoded before a generation began lacks its squares, and its picture was let go: it is read once more.
-        same = [
-            d if d.squares.error or needed <= d.squares.pixels.keys() else self._decode(d.candidate) for d in decoded
-        ]
-        embedded = [self._embed(target, same) for target in targets.all]
-        outcomes = [_outcome(d, targets, [by_hash.get(d.candidate.sha256) for by_hash in embedded]) for d in same]
-        return _Batch([d.candidate for d in decoded], targets, outcomes)
-
-    def _embed(self, target: Target, batch: Sequence[_Decoded]) -> dict[Blob | None, Embedded]:
-        """Vectors and records by sha256; the same bytes are embedded once."""
-        unique = {d.candidate.sha256: d.squares.pixels[target.encoder.fingerprint] for d in batch if d.squares.pixels}
-        return dict(zip(unique, embed(target.encoder, list(unique.values())), strict=True))
-
     def _again(self, batch: _Batch) -> _Batch:
         """The same files for the generations there are now. The whole pictures are gone, so they are read once more."""
-        return self._batch([_Decoded(candidate, Squares()) for candidate in batch.candidates])
+        made = list(self._embedding.stream(batch.candidates, self._targets))
+        assert len(made) == 1, "what was one batch is one batch again"
+        return _batch(made[0])
 
     def _write(self, settled: Settled, batch: _Batch) -> None:
         """Commit a batch; only then are its files settled."""
@@ -310,23 +266,24 @@ def _gone(twins: Sequence[KnownFile]) -> KnownFile | None:
     return next((twin for twin in twins if not os.path.lexists(twin.uri)), None)
 
 
-def _outcome(decoded: _Decoded, targets: Targets, embedded: Sequence[Embedded | None]) -> FileOutcome:
-    """All that was learned of one file, as the store takes it; `embedded` is in the order of the targets."""
-    outcome = decoded.candidate.outcome()
-    name = Path(decoded.candidate.uri).name
-    made = {
-        target.generation.id: (one[0], replace(one[1], frame_path=name))
-        for target, one in zip(targets.all, embedded, strict=True)
-        if one is not None
+def _batch(made: MadeBatch[_Candidate]) -> _Batch:
+    """All that was learned of a batch, as the store takes it."""
+    outcomes = [_outcome(candidate, made.targets, one) for candidate, one in zip(made.files, made.made, strict=True)]
+    return _Batch(made.files, made.targets, outcomes)
+
+
+def _outcome(candidate: _Candidate, targets: Targets, made: Made) -> FileOutcome:
+    """All that was learned of one file, as the store takes it."""
+    outcome = candidate.outcome()
+    if not made.embedded:
+        return replace(outcome, error=made.error)
+    name = Path(candidate.uri).name
+    by_generation = {
+        target.generation.id: (vector, replace(record, frame_path=name))
+        for target in targets.all
+        for vector, record in [made.embedded[target.encoder.fingerprint]]
     }
-    if not decoded.squares.pixels or not made:
-        return replace(outcome, error=decoded.squares.error)
-    vector, record = made.pop(targets.live.generation.id)
+    vector, record = by_generation.pop(targets.live.generation.id)
     return replace(
-        outcome,
-        facts=decoded.squares.facts,
-        thumbnail=decoded.squares.thumbnail,
-        vector=vector,
-        record=record,
-        beside=made,
+        outcome, facts=made.facts, thumbnail=made.thumbnail, vector=vector, record=record, beside=by_generation
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from itertools import islice
 from typing import TypeVar
@@ -12,7 +12,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 
-def ahead(pool: Executor, work: Callable[[A], B], things: Iterable[A], window: int) -> Iterator[B]:
+def ahead(pool: Executor, work: Callable[[A], B], things: Iterable[A], window: int) -> Generator[B, None, None]:
     """`work(thing)` for each thing, in order; up to `window` of them are under way while the caller is busy."""
     waiting: deque[Future[B]] = deque()
     source = iter(things)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, get_args
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from seemory.backfilling import BackfillReport
     from seemory.describing import DescribeReport
     from seemory.duplicates import Duplicates
+    from seemory.embedding import EmbedFiles
     from seemory.exchange import ImportReport
     from seemory.index_report import FileResult, IndexReport
     from seemory.models.encoder import Encoder
@@ -108,6 +110,7 @@ class Memory:
         prune: bool = False,
         workers: int | None = None,
         retry_failed: bool = False,
+        ray: str | None = None,
         listen: ProgressListener = ignore,
     ) -> IndexReport:
         """The report of bringing files and folders into the collection; a bad file is counted, never raised.
@@ -118,23 +121,27 @@ class Memory:
             prune: mark files under `paths` that are gone from disk, so that searches leave them out.
             workers: decode threads.
             retry_failed: try files again that failed before and have not changed since.
+            ray: the Ray cluster that decodes and embeds (see `embedding`), by default the settings'.
             listen: called with the progress.
 
         Raises:
             UsageError: a path does not exist.
+            ClusterUnreachable: there is no such cluster, or no worker of it is left.
             CollectionMismatch, ModelError, StoreError: nothing could be indexed at all.
         """
         roots = [Path(path).expanduser() for path in paths]
-        return self._rooms.indexer(workers).run(
-            roots, recursive=recursive, prune=prune, retry_failed=retry_failed, listen=listen
-        )
+        with self.embedding(ray, workers) as embedding:
+            return self._rooms.indexer(embedding).run(
+                roots, recursive=recursive, prune=prune, retry_failed=retry_failed, listen=listen
+            )
 
     def index_each(
         self, *paths: Paths, recursive: bool = True, workers: int | None = None, retry_failed: bool = False
     ) -> Iterator[FileResult]:
         """Like `index`, but each file's result as soon as it is committed."""
         roots = [Path(path).expanduser() for path in paths]
-        return self._rooms.indexer(workers).stream(roots, recursive=recursive, retry_failed=retry_failed)
+        with self.embedding(workers=workers) as embedding:
+            yield from self._rooms.indexer(embedding).stream(roots, recursive=recursive, retry_failed=retry_failed)
 
     def search(
         self,
@@ -221,9 +228,25 @@ class Memory:
         rooms = self._rooms
         return rooms.steadily(lambda: find_duplicates(rooms.query, rooms.items, rooms.live(), threshold=threshold))
 
-    def reembedding(self) -> Reembedding:
-        """What moves this collection, of all its owners, from one encoder to another while searches go on."""
-        return self._rooms.reembedding()
+    def reembedding(self, embedding: EmbedFiles | None = None) -> Reembedding:
+        """What moves this collection, of all its owners, from one encoder to another while searches go on.
+
+        `embedding` is who decodes and embeds (see `embedding`), by default this process.
+        """
+        return self._rooms.reembedding(embedding or self._rooms.local_embedding())
+
+    def embedding(self, ray: str | None = None, workers: int | None = None) -> AbstractContextManager[EmbedFiles]:
+        """Who decodes and embeds while a `with` block lasts: this process, or the Ray cluster at that address.
+
+        Args:
+            ray: `host:port`, `auto` (the cluster this machine belongs to) or `local` (a Ray of its own); nothing is
+                connected before the first file. By default what the settings say.
+            workers: decode threads of this process.
+
+        Raises:
+            UsageError: Ray is not installed, or the address is of the wrong form.
+        """
+        return self._rooms.embedding(ray or self.settings.index.ray, workers)
 
     def backfill(self, *, retry: bool = False, limit: int = 100, listen: ProgressListener = ignore) -> BackfillReport:
         """Which items have no vector, counted by reason, and, with `retry`, what became of embedding them again.
@@ -241,8 +264,8 @@ class Memory:
         options = self.settings
         self._rooms.live()  # or it is said that nothing was ever indexed
         targets = self._rooms.targets()
-        pace = self._rooms.pace()
-        return backfill(self.database, options.owner, targets, pace, retry=retry, limit=limit, listen=listen)
+        here = self._rooms.local_embedding()
+        return backfill(self.database, options.owner, targets, here, retry=retry, limit=limit, listen=listen)
 
     def describe(
         self,

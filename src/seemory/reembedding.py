@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from seemory.catching_up import Pace, work_off
-from seemory.embedding import Target
+from seemory.catching_up import work_off
+from seemory.embedding import EmbedFiles, Target
 from seemory.errors import CollectionMismatch, UsageError
 from seemory.models.encoder import Encoder
 from seemory.store.backlog import Backlog
@@ -55,19 +55,23 @@ class ReembedReport:
 class Reembedding:
     """Moves one collection, of all its owners, from one encoder to another."""
 
-    def __init__(self, database: Database, collection: str, *, find: FindEncoder, pace: Pace) -> None:
+    def __init__(
+        self, database: Database, collection: str, *, find: FindEncoder, embedding: EmbedFiles, max_pixels: int
+    ) -> None:
         """Nothing is started yet.
 
         Args:
             database: where the collection is.
             collection: its name.
             find: finds and loads encoders.
-            pace: how much is taken on at once.
+            embedding: who decodes and embeds.
+            max_pixels: of the pictures that the verification reads.
         """
         self._database = database
         self.collection = collection
         self._find = find
-        self._pace = pace
+        self._embedding = embedding
+        self._max_pixels = max_pixels
         self._generations = Generations(database)
         self._transitions = Transitions(database, collection)
 
@@ -106,9 +110,7 @@ class Reembedding:
             everybody = list_owners(self._database, self.collection)
             done, without = self._catch_up(target, everybody if owners is None else owners, listen)
             embedded, failed = embedded + done, failed + without
-            found = verify(
-                self._database, everybody, self._live(), target, max_pixels=self._pace.max_pixels, words=words
-            )
+            found = verify(self._database, everybody, self._live(), target, max_pixels=self._max_pixels, words=words)
             target = Target(self._transitions.ready(target.generation, found.as_json()), encoder)
             if found.rows >= found.items or owners is not None or not done:
                 break
@@ -173,7 +175,7 @@ class Reembedding:
         for backlog in backlogs:
             while backlog.count():
                 before = written
-                for done in work_off(backlog, target, self._pace):
+                for done in work_off(backlog, target, self._embedding):
                     written, failed, at = written + done.written, failed + done.failed, at + done.written
                     listen(Progress("reembed", min(at, total), total, "items"))
                 if written == before:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
@@ -16,10 +17,10 @@ from seemory.types import Generation
 from seemory.wordbook import Wordbook
 
 if TYPE_CHECKING:
-    from seemory.catching_up import Pace
-    from seemory.embedding import Targets
+    from seemory.embedding import EmbedFiles, Targets
     from seemory.exchange import Importer
     from seemory.indexing import Indexer
+    from seemory.local_embedding import LocalEmbedding
     from seemory.reembedding import Reembedding
     from seemory.search import Searcher
     from seemory.store.connect import Database
@@ -207,33 +208,54 @@ class Rooms:
         covered = {generation.id for generation in self.generations.all(self.collection)}
         return Importer(self.items, live, covered, self.wordbook.descriptions)
 
-    def indexer(self, workers: int | None = None) -> Indexer:
+    def indexer(self, embedding: EmbedFiles) -> Indexer:
         """Brings files into the live generation, which is made if there is none. Raises as `encoder` does."""
         from seemory.indexing import Indexer
 
-        options = self.settings
-        return Indexer(
-            self.items,
-            self.targets,
-            workers=workers or options.index.workers,
-            batch_size=options.index.batch_size,
-            max_pixels=options.media.max_pixels,
-            thumbnail_size=options.media.thumbnail_size,
-        )
+        return Indexer(self.items, self.targets, embedding)
 
-    def reembedding(self) -> Reembedding:
+    def reembedding(self, embedding: EmbedFiles) -> Reembedding:
         """Moves the collection from one encoder to another."""
         from seemory.reembedding import Reembedding
 
-        return Reembedding(self.database, self.collection, find=self.encoders.find, pace=self.pace())
+        return Reembedding(
+            self.database,
+            self.collection,
+            find=self.encoders.find,
+            embedding=embedding,
+            max_pixels=self.settings.media.max_pixels,
+        )
 
-    def pace(self) -> Pace:
-        """How much work is taken on at once."""
-        from seemory.catching_up import Pace
+    @contextmanager
+    def embedding(self, ray: str | None, workers: int | None = None) -> Iterator[EmbedFiles]:
+        """Who decodes and embeds: this process, or the Ray cluster at that address until the block ends."""
+        if ray is None:
+            yield self.local_embedding(workers)
+            return
+        from seemory.ray_cluster import require
+        from seemory.ray_embedding import RayEmbedding
+        from seemory.ray_worker import Duty
+
+        require(ray)
+        options = self.settings
+        duty = Duty(
+            home=options.home,
+            offline=options.models.offline,
+            max_pixels=options.media.max_pixels,
+            thumbnail_size=options.media.thumbnail_size,
+        )
+        with RayEmbedding(ray, duty, batch_size=options.index.batch_size, cpus=options.index.ray_cpus) as cluster:
+            yield cluster
+
+    def local_embedding(self, workers: int | None = None) -> LocalEmbedding:
+        """Decodes and embeds in this process."""
+        from seemory.local_embedding import LocalEmbedding, Pace
 
         options = self.settings
-        workers = options.index.workers or min(8, os.cpu_count() or 1)
-        return Pace(workers, options.index.batch_size, options.media.max_pixels)
+        threads = workers or options.index.workers or min(8, os.cpu_count() or 1)
+        return LocalEmbedding(
+            Pace(threads, options.index.batch_size, options.media.max_pixels, options.media.thumbnail_size)
+        )
 
     def close(self) -> None:
         """Let the database go; the embedded server stops with its last user, unless it is to stay warm."""

@@ -29,6 +29,12 @@ class IndexSettings(BaseModel):
     batch_size: int = Field(
         default=32, ge=1, le=1024, description="Pictures a forward pass; a kill can lose two such batches."
     )
+    ray: str | None = Field(
+        default=None, min_length=1, description="Ray cluster that decodes and embeds: host:port, auto or local."
+    )
+    ray_cpus: int | None = Field(
+        default=None, ge=1, le=256, description="Cores of one Ray worker; by default up to four of the smallest node."
+    )
 
 
 class MediaSettings(BaseModel):

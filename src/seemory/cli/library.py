@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from seemory.cli.display import print_hits, print_json, print_path, progress
-from seemory.cli.options import as_json, memory_for, say_notice, weight_option, where_it_is
+from seemory.cli.options import as_json, memory_for, on_ray, say_notice, weight_option, where_it_is
 
 
 @click.command()
@@ -20,6 +20,7 @@ from seemory.cli.options import as_json, memory_for, say_notice, weight_option, 
 @click.option("--prune", is_flag=True, help="Mark files that are gone from disk; searches leave them out.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before and has not changed since.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Decode threads.")
+@on_ray
 @where_it_is
 @as_json
 def index(
@@ -28,6 +29,7 @@ def index(
     prune: bool,
     retry_failed: bool,
     workers: int | None,
+    ray: str | None,
     json_: bool,
     **where: Any,
 ) -> int:
@@ -38,7 +40,13 @@ def index(
         told = memory.notice
         with progress("Indexing") as listen:
             report = memory.index(
-                *paths, recursive=recursive, prune=prune, workers=workers, retry_failed=retry_failed, listen=listen
+                *paths,
+                recursive=recursive,
+                prune=prune,
+                workers=workers,
+                retry_failed=retry_failed,
+                ray=ray,
+                listen=listen,
             )
         if memory.notice != told:
             say_notice(memory)

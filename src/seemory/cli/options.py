@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 as_json = click.option("--json", "json_", is_flag=True, help="One JSON document on stdout, nothing else there.")
+on_ray = click.option(
+    "--ray", metavar="ADDRESS", help="Decode and embed on this Ray cluster: HOST:PORT, auto (this machine's) or local."
+)
 
 
 def where_it_is(command: F) -> F:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from seemory.cli.display import print_json, print_path, progress
-from seemory.cli.options import as_json, memory_for, where_it_is
+from seemory.cli.options import as_json, memory_for, on_ray, where_it_is
 
 _home = click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="The data folder.")
 _collection = click.option("--collection", help="The named set of items.")
@@ -27,6 +27,7 @@ def reembed() -> None:
 @click.option(
     "--queries", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A file of words, one query a line."
 )
+@on_ray
 @_home
 @_collection
 @as_json
@@ -34,6 +35,7 @@ def start(
     to: str,
     owners: tuple[str, ...],
     queries: Path | None,
+    ray: str | None,
     json_: bool,
     home: Path | None,
     collection: str | None,
@@ -41,8 +43,12 @@ def start(
     """Embed all items anew beside the live generation, and verify. Run it again to go on after a stop of any kind."""
     lines = queries.read_text(encoding="utf-8").splitlines() if queries else []
     words = [line.strip() for line in lines if line.strip()]
-    with memory_for(home, collection) as memory, progress("Embedding anew") as listen:
-        report = memory.reembedding().start(to, owners=owners or None, words=words, listen=listen)
+    with (
+        memory_for(home, collection) as memory,
+        memory.embedding(ray) as embedding,
+        progress("Embedding anew") as listen,
+    ):
+        report = memory.reembedding(embedding).start(to, owners=owners or None, words=words, listen=listen)
     if json_:
         print_json(report.as_json())
     else:
