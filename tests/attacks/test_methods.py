@@ -149,7 +149,7 @@ METHODS: dict[str, tuple[str, Call]] = {
 
 # These add rows to the thief's own and have tests of their own below.
 WRITERS = {
-    "index": "paths recursive prune workers retry_failed listen",
+    "index": "paths recursive prune workers retry_failed ray listen",
     "index_each": "paths recursive workers retry_failed",
     "import_vectors": "files model fingerprint column listen",
 }
@@ -158,6 +158,7 @@ WRITERS = {
 TRUSTED = {
     "database": "whoever holds the connection may set any owner: it is the program's, never handed to an owner",
     "reembedding": "an operator's: it works for all owners of a collection, and counts over all of them",
+    "embedding": "it makes vectors of files and never sees the store",
     "close": "answers nothing",
 }
 
