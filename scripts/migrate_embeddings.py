@@ -29,8 +29,7 @@ def main() -> int:
         report = reembedding.start(options.model)
         document = report.as_json()
         if options.switch and report.generation.state == "ready":
-            live, _ = reembedding.switch()
-            document["live"] = live.table
+            document["live"] = reembedding.switch().live.table
     print(json.dumps(document, indent=2, default=str))
     return 0 if report.verification.passed else 1
 

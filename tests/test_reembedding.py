@@ -82,7 +82,7 @@ def test_from_start_to_drop(memory: Memory, photos: Path, other: str) -> None:
     assert states(memory) == [("seemory-mini", "live"), ("turned", "ready")]
     assert first(memory, "a cat")[1] == f"answered by {before.table}"
 
-    now, old = reembedding.switch()
+    now, old, _ = reembedding.switch()
     assert (now.id, old.id, old.state) == (report.generation.id, before.id, "retired")
     assert first(memory, "a rocket") == (best, f"answered by {now.table}"), "the same object follows the alias"
     assert memory.search(image=photos / "cat.png", limit=1)[0].cosine > 0.999

@@ -7,7 +7,7 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
 
-from seemory.errors import CollectionMismatch, TowerMissing
+from seemory.errors import CollectionMismatch, EncoderChanged, TowerMissing
 from seemory.settings import AUTO, Settings
 from seemory.telemetry import ProgressListener
 from seemory.types import Generation
@@ -52,7 +52,7 @@ class Encoders:
                 encoder's files have changed.
             ModelError: the encoder cannot be found or loaded.
         """
-        live = self._generations().live(self.collection)
+        live = self._generations().live(self.collection, owner=self._settings.owner)
         return self.first()[1] if live is None else self.of(live)
 
     def first(self) -> tuple[str, Encoder]:
@@ -90,7 +90,7 @@ class Encoders:
     @property
     def model_name(self) -> str:
         """The catalogue name or folder of the collection's encoder, or of a new collection's; nothing is fetched."""
-        live = self._generations().live(self.collection)
+        live = self._generations().live(self.collection, owner=self._settings.owner)
         return live.model if live else self._chosen_model()
 
     def _chosen_model(self) -> str:
@@ -138,7 +138,8 @@ class Encoders:
         if self._insisted is None:
             return
         asked = remembered_name(self._insisted, home=self._settings.home)
-        made = [known for known in self._generations().all(self.collection) if known.state != "building"]
+        known = self._generations().all(self.collection, owner=self._settings.owner)
+        made = [one for n, one in enumerate(known) if n == 0 or one.state != "building"]
         if made and not any(asked == known.model for known in made):
             folders = any(Path(name).is_dir() for name in (asked, *(known.model for known in made)))
             # names alone need no files, and fetch none
@@ -161,8 +162,9 @@ class Encoders:
 
     def _require_unchanged(self, live: Generation, encoder: Encoder) -> None:
         if encoder.fingerprint != live.fingerprint:
-            raise CollectionMismatch(
+            raise EncoderChanged(
                 f"the files of {live.model} are not those that collection {self.collection!r} was made with "
-                f"(fingerprint {encoder.fingerprint[:12]}, not {live.fingerprint[:12]}): restore them, or index anew "
-                f"into another collection (--collection)"
+                f"(fingerprint {encoder.fingerprint[:12]}, not {live.fingerprint[:12]}): restore them, or embed its "
+                f"items anew in place (`seemory reembed start --to {live.model}`, then `seemory reembed switch`); "
+                f"until then, what needs no encoder (--like) goes on"
             )

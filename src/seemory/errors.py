@@ -4,6 +4,7 @@
     ├── UsageError                    2  an argument, a filter or a setting is wrong
     │   ├── ItemNotFound              2  no item of this owner has that id, prefix or path
     │   └── CollectionMismatch        2  the collection was made by another encoder
+    │       └── EncoderChanged        2  or by other files of this one
     ├── MediaError                    1  one file; the run goes on
     │   ├── UnreadableMedia              damaged, empty, truncated, not what its name says
     │   ├── UnsupportedMedia             a format we cannot read here, and what would help
@@ -45,6 +46,10 @@ class ItemNotFound(UsageError):
 
 class CollectionMismatch(UsageError):
     """The collection's vectors were made by another encoder than the one asked for."""
+
+
+class EncoderChanged(CollectionMismatch):
+    """The encoder's files are no longer those that the collection's vectors were made with."""
 
 
 class MediaError(SeemoryError):

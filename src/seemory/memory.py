@@ -386,7 +386,7 @@ class Memory:
 
     def stats(self) -> dict[str, object]:
         """Counts and sizes of the collection, with its encoder."""
-        live = self._rooms.generations.live(self.collection)
+        live = self._rooms.generations.live(self.collection, owner=self.owner)
         return {
             "collection": self.collection,
             "owner": self.owner,

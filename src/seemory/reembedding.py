@@ -15,21 +15,23 @@ from typing import Any
 
 from seemory.catching_up import work_off
 from seemory.embedding import EmbedFiles, Target
-from seemory.errors import CollectionMismatch, UsageError
+from seemory.errors import ModelError, UsageError
 from seemory.models.encoder import Encoder
+from seemory.side_by_side import look
 from seemory.store.backlog import Backlog
 from seemory.store.connect import Database
-from seemory.store.figures import Figures, bytes_of
+from seemory.store.figures import Figures
 from seemory.store.generations import Generations
 from seemory.store.items import Items
 from seemory.store.owners import list_owners
-from seemory.store.transitions import Transitions
+from seemory.store.rollout import in_share
+from seemory.store.saved_queries import save_queries, saved_queries
+from seemory.store.transitions import Swap, Transitions
 from seemory.telemetry import Progress, ProgressListener, ignore
 from seemory.types import Generation
-from seemory.verification import Verification, cosines_of_pairs, verify
+from seemory.verification import Verification, verify
 
 _ROUNDS = 3  # of working off and verifying, while programs that began before the generation still write
-_PAIRED = 400  # vectors whose pairs show the distribution of cosines
 
 FindEncoder = Callable[[str], tuple[str, Encoder]]
 """A model's name or folder → how to remember it, and the encoder."""
@@ -45,11 +47,14 @@ class ReembedReport:
     """Items of this run that have no vector."""
     seconds: float
     verification: Verification
+    note: str | None = None
+    """What waits until the switch, where the live generation's encoder is not here."""
 
     def as_json(self) -> dict[str, Any]:
         """The report as `--json` prints it."""
         figures = {"embedded": self.embedded, "failed": self.failed, "seconds": round(self.seconds, 2)}
-        return {"generation": asdict(self.generation)} | figures | {"verification": self.verification.as_json()}
+        found = {"verification": self.verification.as_json(), "note": self.note}
+        return {"generation": asdict(self.generation)} | figures | found
 
 
 class Reembedding:
@@ -80,7 +85,7 @@ class Reembedding:
         to: str,
         *,
         owners: Sequence[str] | None = None,
-        words: Sequence[str] = (),
+        words: Sequence[str] | None = None,
         listen: ProgressListener = ignore,
     ) -> ReembedReport:
         """The report of building the generation of that encoder, or of going on with it, and of verifying it.
@@ -90,7 +95,7 @@ class Reembedding:
         Args:
             to: a catalogue name or a folder.
             owners: whose backlog is worked off; by default everybody's.
-            words: queries whose answers are compared between the generations.
+            words: queries whose answers are compared between the generations; by default the saved ones.
             listen: called with the progress.
 
         Raises:
@@ -98,10 +103,10 @@ class Reembedding:
             ModelError: the encoder cannot be had, or has no image tower.
         """
         name, encoder = self._find(to)
-        live = self._live()
-        if encoder.fingerprint == live.generation.fingerprint:
-            raise UsageError(f"collection {self.collection!r} is on {live.generation.model} already")
-        if live.encoder.has_texts and not encoder.has_texts:
+        live, live_encoder, gone = self._live()
+        if encoder.fingerprint == live.fingerprint:
+            raise UsageError(f"collection {self.collection!r} is on {live.model} already")
+        if live_encoder is not None and live_encoder.has_texts and not encoder.has_texts:
             raise UsageError(f"{name} has no text tower: after a switch to it, searches by words would fail")
         assert encoder.image_size, "raises TowerMissing without an image tower"
         began, embedded, failed = time.monotonic(), 0, 0
@@ -110,19 +115,43 @@ class Reembedding:
             everybody = list_owners(self._database, self.collection)
             done, without = self._catch_up(target, everybody if owners is None else owners, listen)
             embedded, failed = embedded + done, failed + without
-            found = verify(self._database, everybody, self._live(), target, max_pixels=self._max_pixels, words=words)
+            live, live_encoder, _ = self._live()
+            found = verify(
+                self._database,
+                everybody,
+                live,
+                live_encoder,
+                target,
+                max_pixels=self._max_pixels,
+                words=self.queries() if words is None else words,
+            )
             target = Target(self._transitions.ready(target.generation, found.as_json()), encoder)
             if found.rows >= found.items or owners is not None or not done:
                 break
-        return ReembedReport(target.generation, embedded, failed, time.monotonic() - began, found)
+        note = f"searches by words and indexing wait until the switch: {gone}" if gone else None
+        return ReembedReport(target.generation, embedded, failed, time.monotonic() - began, found, note)
 
-    def switch(self, *, force: bool = False) -> tuple[Generation, Generation]:
-        """(now live, now retired), for everyone from this moment on. Raises UsageError unless ready, or `force`."""
-        return self._transitions.switch(force=force)
+    def switch(self, owners: Sequence[str] | None = None, *, force: bool = False) -> Swap:
+        """What answers from now on, for everyone or these owners. Raises UsageError unless it is ready, or `force`."""
+        return self._transitions.switch(owners, force=force)
 
-    def rollback(self, *, force: bool = False) -> tuple[Generation, Generation]:
-        """(live again, now ready), for everyone from this moment on. Raises UsageError if there is no way back."""
-        return self._transitions.rollback(force=force)
+    def rollback(self, owners: Sequence[str] | None = None, *, force: bool = False) -> Swap:
+        """What answers again from now on, for everyone or these owners. Raises UsageError if there is no way back."""
+        return self._transitions.rollback(owners, force=force)
+
+    def owners_in(self, percent: float) -> list[str]:
+        """The owners among the first so many percent by a hash of their names: those of 10 are among those of 25.
+
+        Raises:
+            UsageError: it is no share, or nobody is in it.
+        """
+        if not 0 < percent <= 100:
+            raise UsageError(f"a share is more than 0 and at most 100 percent, not {percent}")
+        everybody = list_owners(self._database, self.collection)
+        chosen = [owner for owner in everybody if in_share(owner, percent)]
+        if not chosen:
+            raise UsageError(f"of {len(everybody):,} owners none is among the first {percent:g} percent: take more")
+        return chosen
 
     def drop(self) -> Generation:
         """The generation beside the live one, gone with its table. Raises UsageError if there is none."""
@@ -133,37 +162,19 @@ class Reembedding:
         return next((known for known in self._generations.all(self.collection) if known.state != "live"), None)
 
     def status(self) -> dict[str, Any]:
-        """Each generation's state, progress, failures, size and distribution of cosines, over all owners."""
-        figures = [Figures(self._database, owner) for owner in list_owners(self._database, self.collection)]
-        total = sum(one.items(self.collection) for one in figures)
-        return {
-            "collection": self.collection,
-            "owners": len(figures),
-            "generations": [self._status(known, figures, total) for known in self._generations.all(self.collection)],
-        }
+        """Each generation's state, progress, failures, size, owners, searching times and distribution of cosines."""
+        live, encoder, _ = self._live() if self._generations.live(self.collection) else (None, None, "")
+        if live is None:
+            return {"collection": self.collection, "owners": 0, "generations": [], "overlap": None}
+        return look(self._database, self.collection, encoder, self._beside_encoder(), self.queries())
 
-    def _status(self, generation: Generation, figures: Sequence[Figures], total: int) -> dict[str, Any]:
-        failures: dict[str, int] = {}
-        for one in figures:
-            for reason, count in one.failures(generation).items():
-                failures[reason] = failures.get(reason, 0) + count
-        share = max(2, _PAIRED // max(1, len(figures)))
-        vectors = [sample.vector for one in figures[:_PAIRED] for sample in one.sample(generation, share)]
-        rates = [one.rate(generation) for one in figures] if generation.state == "building" else []
-        return {
-            "table": generation.table,
-            "state": generation.state,
-            "model": generation.model,
-            "dim": generation.dim,
-            "fingerprint": generation.fingerprint,
-            "done": sum(one.rows(generation) for one in figures),
-            "total": total,
-            "rate": max((rate for rate in rates if rate is not None), default=None),
-            "failures": dict(sorted(failures.items(), key=lambda pair: -pair[1])),
-            "bytes": bytes_of(self._database, generation),
-            "cosines": cosines_of_pairs(vectors),
-            "verification": self._transitions.verification(generation),
-        }
+    def queries(self) -> list[str]:
+        """The words that generations are compared by, as they were saved with the collection."""
+        return saved_queries(self._database, self.collection)
+
+    def save_queries(self, words: Sequence[str]) -> None:
+        """Keep these words with the collection, in place of those before. Raises UsageError for an empty collection."""
+        save_queries(self._database, self.collection, words)
 
     def _catch_up(self, target: Target, owners: Sequence[str], listen: ProgressListener) -> tuple[int, int]:
         """(rows written, items without a vector) of working off these owners' backlogs."""
@@ -183,13 +194,25 @@ class Reembedding:
             Items(self._database, backlog.owner).ensure_index(target.generation)
         return written, failed
 
-    def _live(self) -> Target:
+    def _live(self) -> tuple[Generation, Encoder | None, str]:
+        """(the live generation, its encoder if it is here, or else why not). Raises UsageError for an empty collection.
+
+        Only searching by words needs it: a collection whose encoder is gone can still be moved to another.
+        """
         generation = self._generations.live(self.collection)
         if generation is None:
             raise UsageError(f"collection {self.collection!r} is empty: run `seemory index PATH` first")
-        _, encoder = self._find(generation.model)
-        if encoder.fingerprint != generation.fingerprint:
-            raise CollectionMismatch(
-                f"the files of {generation.model} are not those that collection {self.collection!r} was made with"
-            )
-        return Target(generation, encoder)
+        return generation, *self._encoder_of(generation)
+
+    def _beside_encoder(self) -> Encoder | None:
+        beside = self.beside()
+        return None if beside is None else self._encoder_of(beside)[0]
+
+    def _encoder_of(self, generation: Generation) -> tuple[Encoder | None, str]:
+        try:
+            _, encoder = self._find(generation.model)
+            if encoder.fingerprint == generation.fingerprint:
+                return encoder, ""
+        except ModelError as error:
+            return None, str(error)
+        return None, f"the files of {generation.model} are not those that {generation.table} was made with"

@@ -10,7 +10,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
 from seemory.encoders import UNNAMED, Encoders
-from seemory.errors import CollectionMismatch, GenerationsChanged, ModelError, UsageError
+from seemory.errors import CollectionMismatch, EncoderChanged, GenerationsChanged, ModelError, UsageError
 from seemory.settings import Settings
 from seemory.telemetry import ProgressListener
 from seemory.types import Generation
@@ -99,7 +99,7 @@ class Rooms:
         Raises:
             UsageError: nothing was ever indexed into this collection.
         """
-        live = self.generations.live(self.collection)
+        live = self.generations.live(self.collection, owner=self.settings.owner)
         if live is None:
             raise UsageError(f"collection {self.collection!r} is empty: run `seemory index PATH` first")
         return live
@@ -110,16 +110,13 @@ class Rooms:
         Raises:
             CollectionMismatch: another process has just made it with another encoder.
         """
-        live = self.generations.live(self.collection)
+        live = self.generations.live(self.collection, owner=self.settings.owner)
         if live is None:
             model, encoder = self.encoders.first()
             live = self.generations.create(
-                self.collection, "visual", model=model, fingerprint=encoder.fingerprint, dim=encoder.dim
+                self.collection, "visual", model=model, fingerprint=encoder.fingerprint, dim=encoder.dim, first=True
             )
-            if live.state != "live":
-                from seemory.store.transitions import Transitions
-
-                Transitions(self.database, self.collection).drop()  # what was just made beside the other's
+            if live.fingerprint != encoder.fingerprint:
                 raise CollectionMismatch(
                     f"collection {self.collection!r} was just made with another encoder: run again"
                 )
@@ -135,7 +132,7 @@ class Rooms:
         live = self.live()
         try:
             return Searcher(self.query, live, self.encoders.of(live))
-        except ModelError as error:  # what is stored can still be compared
+        except (ModelError, EncoderChanged) as error:  # what is stored can still be compared
             return Searcher(self.query, live, AbsentEncoder(error))
 
     def steadily(self, answer: Callable[[], T]) -> T:
@@ -155,8 +152,8 @@ class Rooms:
         """
         from seemory.embedding import Target, Targets
 
-        found = self.generations.all(self.collection)
-        live = found[0] if found and found[0].state == "live" else self.live_or_new()
+        found = self.generations.all(self.collection, owner=self.settings.owner)
+        live = found[0] if found else self.live_or_new()
         beside = []
         for generation in found:
             if generation.id != live.id and generation.fingerprint not in self._unavailable:
@@ -173,12 +170,12 @@ class Rooms:
     @property
     def encoder_name(self) -> str:
         """The encoder's name; of a collection whose encoder is not here, the name that was written down."""
-        live = self.generations.live(self.collection)
+        live = self.generations.live(self.collection, owner=self.settings.owner)
         if live is None:
             return self.encoders.current.name
         try:
             return self.encoders.of(live).name
-        except ModelError:
+        except (ModelError, EncoderChanged):
             return live.model
 
     def importer(self, model: str, fingerprint: str | None, dim: int) -> Importer:
@@ -198,9 +195,11 @@ class Rooms:
             name = remembered_name(name, home=self.settings.home)
             own = self.encoders.load(name).fingerprint
         own = own or UNNAMED + name
-        live = self.generations.live(self.collection)
-        live = live or self.generations.create(self.collection, "visual", model=name, fingerprint=own, dim=dim)
-        if live.fingerprint != own or live.state != "live":
+        live = self.generations.live(self.collection, owner=self.settings.owner)
+        live = live or self.generations.create(
+            self.collection, "visual", model=name, fingerprint=own, dim=dim, first=True
+        )
+        if live.fingerprint != own:
             raise CollectionMismatch(
                 f"collection {self.collection!r} holds vectors of {live.model} (fingerprint {live.fingerprint[:24]}), "
                 f"not of {name} ({own[:24]}): import into another collection (--collection)"

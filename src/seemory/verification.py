@@ -10,15 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from seemory.comparison import compare, mean, spread
 from seemory.embedding import Target, decode, embed
+from seemory.models.encoder import Encoder
 from seemory.store.connect import Database
-from seemory.store.figures import Figures, Sample, is_indexed
-from seemory.store.query import Query
-from seemory.types import Vector
+from seemory.store.figures import Figures, Sample
+from seemory.types import Generation, Vector
 
 SAMPLED = 64  # vectors recomputed from their files
-ASKED = 32  # items whose neighbours are compared
-NEIGHBOURS = 10
 LEAST_FIDELITY = 0.999
 """Cosine between a stored vector and the one its file gives now; halves cost some 1e-6 of it."""
 LEAST_RECALL = 0.95
@@ -53,23 +52,29 @@ class Verification:
 def verify(
     database: Database,
     owners: Sequence[str],
-    live: Target,
+    live: Generation,
+    live_encoder: Encoder | None,
     other: Target,
     *,
     max_pixels: int,
     words: Sequence[str] = (),
 ) -> Verification:
-    """How the other generation stands beside the live one, over all these owners."""
+    """How the other generation stands beside the live one, over all these owners.
+
+    Without the live one's encoder, words are not compared.
+    """
     figures = [Figures(database, owner) for owner in owners]
-    items = sum(one.items(live.generation.collection) for one in figures)
+    items = sum(one.items(live.collection) for one in figures)
     rows = sum(one.rows(other.generation) for one in figures)
-    lost = sum(one.lost(live.generation, other.generation) for one in figures)
+    lost = sum(one.lost(live, other.generation) for one in figures)
     fidelity = [
         cosine
-        for one in _share(figures, SAMPLED)
+        for one in spread(figures, SAMPLED)
         for cosine in _fidelity(one.sample(other.generation, max(1, SAMPLED // len(figures))), other, max_pixels)
     ]
-    recall, overlap, by_words = _answers(database, figures, live, other, words)
+    encoders = None if live_encoder is None else (live_encoder, other.encoder)
+    compared = compare(database, owners, live, other.generation, words=words, encoders=encoders)
+    recall = mean(compared.recall)
     problems = []
     if rows < items:
         problems.append(f"{items - rows:,} of {items:,} items have no row yet")
@@ -89,8 +94,8 @@ def verify(
         fidelity_mean=float(np.mean(fidelity)) if fidelity else None,
         fidelity_least=min(fidelity) if fidelity else None,
         recall=recall,
-        overlap=overlap,
-        overlap_words=by_words,
+        overlap=mean(compared.overlap),
+        overlap_words=mean(compared.overlap_words),
         at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
     )
 
@@ -110,12 +115,6 @@ def cosines_of_pairs(vectors: Sequence[Vector]) -> dict[str, float] | None:
     return {"pairs": len(cosines)} | {name: round(float(value), 4) for name, value in figures.items()}
 
 
-def _share(figures: Sequence[Figures], most: int) -> Sequence[Figures]:
-    """Of more owners than there are samples, some, spread over all."""
-    step = -(-len(figures) // most) if figures else 1
-    return figures[::step]
-
-
 def _fidelity(samples: Sequence[Sample], target: Target, max_pixels: int) -> list[float]:
     """The cosine of each stored vector to the one made now of its file, if that has not changed since."""
     found = []
@@ -132,39 +131,3 @@ def _fidelity(samples: Sequence[Sample], target: Target, max_pixels: int) -> lis
         if vector is not None:
             found.append(float(vector @ sample.vector / np.linalg.norm(sample.vector)))
     return found
-
-
-def _answers(
-    database: Database, figures: Sequence[Figures], live: Target, other: Target, words: Sequence[str]
-) -> tuple[float | None, float | None, float | None]:
-    """(recall of the index, overlap for items, overlap for words), each a mean, or None where nothing was asked."""
-    indexed = is_indexed(database, other.generation)
-    recall: list[float] = []
-    overlap: list[float] = []
-    by_words: list[float] = []
-    texts = list(words) if live.encoder.has_texts and other.encoder.has_texts else []
-    pairs = list(zip(live.encoder.embed_texts(texts), other.encoder.embed_texts(texts), strict=True)) if texts else []
-    for one in _share(figures, ASKED):
-        query = Query(database, one.owner)
-        samples = one.sample(other.generation, max(1, ASKED // len(figures)))
-        before = query.vectors(live.generation, [sample.item_id for sample in samples])
-        asked = [(before[s.item_id], s.vector, s.item_id) for s in samples if s.item_id in before]
-        for old, new, item_id in asked:
-            hits = [n.item.item_id for n in query.nearest(other.generation, new, limit=NEIGHBOURS, exclude=[item_id])]
-            was = [n.item.item_id for n in query.nearest(live.generation, old, limit=NEIGHBOURS, exclude=[item_id])]
-            overlap += _common(was, hits)
-            if indexed:
-                exact = query.nearest(other.generation, new, limit=NEIGHBOURS, exclude=[item_id], exact=True)
-                recall += _common([n.item.item_id for n in exact], hits)
-        for old, new in pairs:
-            was = [n.item.item_id for n in query.nearest(live.generation, old, limit=NEIGHBOURS)]
-            by_words += _common(was, [n.item.item_id for n in query.nearest(other.generation, new, limit=NEIGHBOURS)])
-    return _mean(recall), _mean(overlap), _mean(by_words)
-
-
-def _common(first: Sequence[object], second: Sequence[object]) -> list[float]:
-    return [len(set(first) & set(second)) / len(first)] if first else []
-
-
-def _mean(values: Sequence[float]) -> float | None:
-    return float(np.mean(values)) if values else None

@@ -18,7 +18,8 @@ from seemory.store.generations import Generations
 from .conftest import OWNED
 
 # Nobody's: names of collections and encoders, which every owner may see, and the schema's own book.
-OWNERLESS = {"collection", "generation", "schema_migration"}
+# Saved queries have no owner either, but a policy: only operators read them.
+OWNERLESS = {"collection", "generation", "schema_migration", "saved_query"}
 OWN = "(owner_id = current_setting('seemory.owner'::text, true))"
 
 
@@ -61,9 +62,10 @@ def test_each_table_has_an_owner_with_a_forced_policy_or_is_known_to_have_none(
             [table],
         ).fetchall()
         own = [policy for policy in policies if policy[5] == "owner"]
-        assert [policy[:5] for policy in own] == [("PERMISSIVE", "ALL", ["public"], OWN, OWN)], table
+        mine = ("SELECT", ["public"], OWN, None) if table == "rollout" else ("ALL", ["public"], OWN, OWN)
+        assert [policy[:5] for policy in own] == [("PERMISSIVE", *mine)], table
         others = [policy[5] for policy in policies if policy[5] != "owner"]
-        assert others == (["operator"] if table == "collection_owner" else []), table
+        assert others == (["operator"] if table in ("collection_owner", "rollout") else []), table
         key = eye.execute(
             "SELECT a.attname FROM pg_index i "
             "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] "
@@ -77,6 +79,18 @@ def test_each_table_has_an_owner_with_a_forced_policy_or_is_known_to_have_none(
             [table],
         ).fetchone()
         assert nullable == ("NO",), table
+
+
+def test_what_only_operators_read(place: tuple[Database, psycopg.Connection]) -> None:
+    database, eye = place
+    forced = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = 'seemory.saved_query'::regclass"
+    assert eye.execute(forced).fetchone() == (True, True)
+    eye.execute("INSERT INTO seemory.saved_query SELECT min(id), 1, 'a secret' FROM seemory.collection")
+    with database.transaction("anna") as connection:
+        assert connection.execute("SELECT count(*) FROM seemory.saved_query").fetchone() == (0,)
+        connection.execute("SELECT set_config('seemory.operator', 'on', true)")
+        assert connection.execute("SELECT words FROM seemory.saved_query").fetchall() == [("a secret",)]
+    eye.execute("DELETE FROM seemory.saved_query")
 
 
 def test_the_role_is_bound_and_stays_bound(place: tuple[Database, psycopg.Connection]) -> None:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from seemory.cli.display import print_json, print_path, progress
+from seemory.cli.generations import print_side_by_side, print_status, print_verification, say_swap
 from seemory.cli.options import as_json, memory_for, on_ray, where_it_is
+
+if TYPE_CHECKING:
+    from seemory.reembedding import Reembedding
 
 _home = click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="The data folder.")
 _collection = click.option("--collection", help="The named set of items.")
 _force = click.option("--force", is_flag=True, help="Also if it is not ready, or lacks items.")
+
+
+_queries = click.option(
+    "--queries",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file of words, one query a line, in place of the saved ones.",
+)
+_one_owner = click.option("--owner", "one", multiple=True, help="Only for this owner; repeatable.")
+_owners = click.option("--owners", metavar="A,B,C", help="Only for these owners.")
 
 
 @click.group()
@@ -24,9 +36,7 @@ def reembed() -> None:
 @reembed.command()
 @click.option("--to", required=True, metavar="MODEL", help="The encoder to change to: a catalogue name or a folder.")
 @click.option("--owner", "owners", multiple=True, help="Only this owner's items; repeatable. By default everybody's.")
-@click.option(
-    "--queries", type=click.Path(path_type=Path, exists=True, dir_okay=False), help="A file of words, one query a line."
-)
+@_queries
 @on_ray
 @_home
 @_collection
@@ -41,14 +51,14 @@ def start(
     collection: str | None,
 ) -> int:
     """Embed all items anew beside the live generation, and verify. Run it again to go on after a stop of any kind."""
-    lines = queries.read_text(encoding="utf-8").splitlines() if queries else []
-    words = [line.strip() for line in lines if line.strip()]
     with (
         memory_for(home, collection) as memory,
         memory.embedding(ray) as embedding,
         progress("Embedding anew") as listen,
     ):
-        report = memory.reembedding(embedding).start(to, owners=owners or None, words=words, listen=listen)
+        report = memory.reembedding(embedding).start(to, owners=owners or None, words=_lines(queries), listen=listen)
+    if report.note:
+        click.echo(report.note, err=True)
     if json_:
         print_json(report.as_json())
     else:
@@ -57,7 +67,7 @@ def start(
             f"{report.embedded:,} embedded with {generation.model} in {report.seconds:.1f} s, "
             f"{report.failed:,} failed; {generation.table} is {generation.state}"
         )
-        _print_verification(report.verification.as_json())
+        print_verification(report.verification.as_json())
         if generation.state == "ready":
             click.echo("`seemory reembed switch` makes it answer.", err=True)
     return 0 if report.verification.passed else 1
@@ -68,54 +78,88 @@ def start(
 @_collection
 @as_json
 def status(json_: bool, home: Path | None, collection: str | None) -> None:
-    """Say how far each generation is, what failed, how large it is, and how its verification went."""
+    """Say how far each generation is, who is answered by it, what failed, how large and how fast it is."""
     with memory_for(home, collection) as memory:
         document = memory.reembedding().status()
     if json_:
         print_json(document)
         return
     for generation in document["generations"]:
-        rate = f", {generation['rate']:.1f}/s" if generation["rate"] else ""
-        click.echo(
-            f"{generation['table']}  {generation['state']:8}  {generation['model']}, {generation['dim']} wide: "
-            f"{generation['done']:,} of {generation['total']:,} items{rate}, {generation['bytes'] / 1e6:.1f} MB"
-        )
-        if pairs := generation["cosines"]:
-            click.echo(f"  cosines of random pairs: {pairs['p05']:.2f} to {pairs['p95']:.2f}, mean {pairs['mean']:.2f}")
-        for reason, count in generation["failures"].items():
-            click.echo(f"  {count:,} without a vector: {print_path(reason)}")
-        if generation["verification"]:
-            _print_verification(generation["verification"])
+        print_status(generation)
+    if len(document["generations"]) > 1:
+        print_side_by_side(document)
     if not document["generations"]:
         click.echo("nothing was ever indexed into this collection", err=True)
 
 
 @reembed.command()
-@_force
+@click.argument("file", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--clear", is_flag=True, help="Forget the saved ones.")
 @_home
 @_collection
 @as_json
-def switch(force: bool, json_: bool, home: Path | None, collection: str | None) -> None:
-    """Let the ready generation answer, for everyone from that moment on. The old one is kept, and kept up to date."""
-    if force:
-        click.echo("forced: the new generation may lack items, and what it lacks is in no answer", err=True)
+def queries(file: Path | None, clear: bool, json_: bool, home: Path | None, collection: str | None) -> None:
+    """Save FILE's lines as the words that generations are compared by, or list the saved ones."""
     with memory_for(home, collection) as memory:
-        live, before = memory.reembedding().switch(force=force)
-    _say_swap(live, before, json_)
+        reembedding = memory.reembedding()
+        if clear or file is not None:
+            reembedding.save_queries(_lines(file) or [])
+        saved = reembedding.queries()
+    if json_:
+        print_json({"queries": saved})
+        return
+    for words in saved:
+        click.echo(words)
+    if not saved:
+        click.echo("no queries are saved", err=True)
 
 
 @reembed.command()
+@_one_owner
+@_owners
+@click.option("--share", type=click.FloatRange(0, 100), metavar="PERCENT", help="Only for so many of all owners.")
 @_force
 @_home
 @_collection
 @as_json
-def rollback(force: bool, json_: bool, home: Path | None, collection: str | None) -> None:
-    """Let the retired generation answer again, for everyone from that moment on."""
+def switch(
+    one: tuple[str, ...],
+    owners: str | None,
+    share: float | None,
+    force: bool,
+    json_: bool,
+    home: Path | None,
+    collection: str | None,
+) -> None:
+    """Let the ready generation answer, for everyone or some owners, from that moment on.
+
+    The old one is kept, and kept up to date.
+    """
+    if force:
+        click.echo("forced: the new generation may lack items, and what it lacks is in no answer", err=True)
+    with memory_for(home, collection) as memory:
+        reembedding = memory.reembedding()
+        swap = reembedding.switch(_whom(reembedding, one, owners, share), force=force)
+    say_swap(swap, json_)
+
+
+@reembed.command()
+@_one_owner
+@_owners
+@_force
+@_home
+@_collection
+@as_json
+def rollback(
+    one: tuple[str, ...], owners: str | None, force: bool, json_: bool, home: Path | None, collection: str | None
+) -> None:
+    """Let the older generation answer again, for everyone or some owners, from that moment on."""
     if force:
         click.echo("forced: the old generation may lack items, and what it lacks is in no answer", err=True)
     with memory_for(home, collection) as memory:
-        live, before = memory.reembedding().rollback(force=force)
-    _say_swap(live, before, json_)
+        reembedding = memory.reembedding()
+        swap = reembedding.rollback(_whom(reembedding, one, owners, None), force=force)
+    say_swap(swap, json_)
 
 
 @reembed.command()
@@ -154,22 +198,24 @@ def backfill(retry: bool, limit: int, json_: bool, **where: Any) -> int:
     return 1 if retry and report.without_vector else 0
 
 
-def _say_swap(live: Any, before: Any, json_: bool) -> None:
-    if json_:
-        print_json({"live": asdict(live), "before": asdict(before)})
-    else:
-        click.echo(f"{live.table} ({live.model}) answers now; {before.table} ({before.model}) is {before.state}")
+def _lines(file: Path | None) -> list[str] | None:
+    """The lines of a file that are not empty; None without a file: those that are saved hold."""
+    if file is None:
+        return None
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{file} is no text in UTF-8: {error}") from error
+    return [line.strip() for line in lines if line.strip()]
 
 
-def _print_verification(found: dict[str, Any]) -> None:
-    figures = [f"{found['rows']:,} of {found['items']:,} items"]
-    if found["fidelity_least"] is not None:
-        figures.append(f"fidelity {found['fidelity_least']:.5f} or more in {found['sampled']} recomputed")
-    figures.append("all exact" if found["recall"] is None else f"index recall {found['recall']:.3f}")
-    if found["overlap"] is not None:
-        figures.append(f"overlap@10 {found['overlap']:.2f}")
-    if found["overlap_words"] is not None:
-        figures.append(f"for words {found['overlap_words']:.2f}")
-    click.echo(f"  {'verified' if found['passed'] else 'not passed'}: {', '.join(figures)}")
-    for problem in found["problems"]:
-        click.echo(f"  problem: {problem}")
+def _whom(reembedding: Reembedding, one: tuple[str, ...], owners: str | None, share: float | None) -> list[str] | None:
+    """The owners that were named or that a share takes in; None: everybody."""
+    named = [*one, *(name.strip() for name in (owners or "").split(",") if name.strip())]
+    if share is not None and (named or owners is not None):
+        raise click.UsageError("name owners, or give a share of them, not both")
+    if share is not None:
+        return reembedding.owners_in(share)
+    if owners is not None and not named:
+        raise click.UsageError("--owners names nobody: leave it out to mean everybody")
+    return named or None

@@ -112,6 +112,15 @@ def bytes_of(database: Database, generation: Generation) -> int:
     return int(row[0]) if row and row[0] is not None else 0
 
 
+def verification_of(database: Database, generation: Generation) -> dict[str, Any] | None:
+    """What the generation's last verification found, if there was one."""
+    with database.transaction(None) as connection:
+        row = connection.execute(
+            "SELECT verification FROM seemory.generation WHERE id = %s", [generation.id]
+        ).fetchone()
+    return row[0] if row else None
+
+
 def is_indexed(database: Database, generation: Generation) -> bool:
     """Whether the generation has its approximate index."""
     with database.transaction(None) as connection:

@@ -18,6 +18,13 @@ _SELECT = """
 SELECT g.id, c.name, g.channel, g.table_name, g.model, g.fingerprint, g.dim, g.state
 FROM seemory.generation g JOIN seemory.collection c ON c.id = g.collection_id"""
 
+ROLLED_OUT = """
+LEFT JOIN seemory.rollout r ON r.owner_id = %(owner)s AND r.collection_id = g.collection_id AND r.channel = g.channel"""
+"""Joined to a generation `g`: whether an operator has given the owner another one than the live one."""
+
+ANSWERS = "coalesce(g.id = r.generation_id, g.state = 'live')"
+"""Whether the generation answers for the owner; for nobody in particular (NULL), whether it is the live one."""
+
 # STORAGE MAIN keeps vectors of more than some 1,000 dimensions in the row, where an exact scan finds them at once.
 _MAKE_TABLE = """
 CREATE TABLE {table} (
@@ -42,21 +49,32 @@ class Generations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def live(self, collection: str, channel: Channel = "visual") -> Generation | None:
-        """The generation that the collection's alias points at; None if nothing was ever indexed."""
-        with self._database.transaction(None) as connection:
+    def live(self, collection: str, channel: Channel = "visual", *, owner: str | None = None) -> Generation | None:
+        """The generation that the collection's alias points at; None if nothing was ever indexed.
+
+        For an `owner`, the one that answers for it: another one while a change of encoder is rolled out owner by owner.
+        """
+        with self._database.transaction(owner) as connection:
             row = connection.execute(
-                f"{_SELECT} WHERE c.name = %s AND g.channel = %s AND g.state = 'live'", [collection, channel]
+                f"{_SELECT}{ROLLED_OUT} WHERE c.name = %(name)s AND g.channel = %(channel)s AND {ANSWERS}",
+                {"name": collection, "channel": channel, "owner": owner},
             ).fetchone()
         return Generation(*row) if row else None
 
-    def all(self, collection: str, channel: Channel = "visual") -> list[Generation]:
-        """All generations of a collection's channel as of one moment, the live one first, then newest first."""
-        with self._database.transaction(None) as connection:
-            return generations_of(connection, collection, channel)
+    def all(self, collection: str, channel: Channel = "visual", *, owner: str | None = None) -> list[Generation]:
+        """All generations of a collection's channel as of one moment, the live one first, then newest first.
 
-    def create(self, collection: str, channel: Channel, *, model: str, fingerprint: str, dim: int) -> Generation:
+        For an `owner`, the one that answers for it comes first.
+        """
+        with self._database.transaction(owner) as connection:
+            return generations_of(connection, collection, channel, owner=owner)
+
+    def create(
+        self, collection: str, channel: Channel, *, model: str, fingerprint: str, dim: int, first: bool = False
+    ) -> Generation:
         """The generation of that fingerprint, made if there is none: live if no other is, or else building.
+
+        With `first`, nothing is made beside a live one: that is returned, whatever its fingerprint.
 
         Raises:
             UsageError: more dimensions than the index takes, or a name that is empty or cannot be stored.
@@ -71,9 +89,9 @@ class Generations:
                 "INSERT INTO seemory.collection (name) VALUES (%s) ON CONFLICT (name) DO NOTHING", [collection]
             )
             existing = connection.execute(
-                f"{_SELECT} WHERE c.name = %s AND g.channel = %s AND g.fingerprint = %s "
+                f"{_SELECT} WHERE c.name = %s AND g.channel = %s AND (g.fingerprint = %s OR (%s AND g.state = 'live')) "
                 f"AND g.state IN ('live', 'ready', 'building') ORDER BY g.state = 'live' DESC, g.id DESC LIMIT 1",
-                [collection, channel, fingerprint],
+                [collection, channel, fingerprint, first],
             ).fetchone()
             if existing:
                 return Generation(*existing)
@@ -99,13 +117,18 @@ def require_width(model: str, dim: int) -> None:
 
 
 def generations_of(
-    connection: psycopg.Connection[Any], collection: str, channel: Channel = "visual", *, lock: bool = False
+    connection: psycopg.Connection[Any],
+    collection: str,
+    channel: Channel = "visual",
+    *,
+    owner: str | None = None,
+    lock: bool = False,
 ) -> list[Generation]:
-    """All generations of a collection's channel, the live one first; with `lock`, nobody else changes them."""
+    """All generations of a collection's channel, the one that answers first; with `lock`, nobody else changes them."""
     rows = connection.execute(
-        f"{_SELECT} WHERE c.name = %s AND g.channel = %s ORDER BY g.state = 'live' DESC, g.id DESC"
+        f"{_SELECT}{ROLLED_OUT} WHERE c.name = %(name)s AND g.channel = %(channel)s ORDER BY {ANSWERS} DESC, g.id DESC"
         + (" FOR UPDATE OF g" if lock else ""),
-        [collection, channel],
+        {"name": collection, "channel": channel, "owner": owner},
     )
     return [Generation(*row) for row in rows]
 

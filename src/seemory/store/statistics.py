@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - statements are put together from this package's own constants; values are always parameters
 """Counts and sizes of one owner's share of a collection."""
 
 from __future__ import annotations
@@ -6,6 +7,8 @@ from typing import Any
 
 import psycopg
 from psycopg.sql import SQL, Identifier
+
+from seemory.store.generations import ANSWERS, ROLLED_OUT
 
 _ASSETS = """
 SELECT count(*), count(*) FILTER (WHERE missing_at IS NOT NULL), count(*) FILTER (WHERE error IS NOT NULL)
@@ -37,13 +40,13 @@ def collection_statistics(connection: psycopg.Connection[Any], owner: str, colle
     assets, missing, failed = connection.execute(_ASSETS, [owner, collection]).fetchone() or (0, 0, 0)
     by_kind = dict(connection.execute(_KINDS, [owner, collection]).fetchall())
     generations = connection.execute(
-        "SELECT g.table_name, g.state FROM seemory.generation g JOIN seemory.collection c ON c.id = g.collection_id "
-        "WHERE c.name = %s AND g.channel = 'visual'",
-        [collection],
+        f"SELECT g.table_name, {ANSWERS} FROM seemory.generation g JOIN seemory.collection c ON c.id = g.collection_id "
+        f"{ROLLED_OUT} WHERE c.name = %(name)s AND g.channel = 'visual'",
+        {"name": collection, "owner": owner},
     ).fetchall()
     embedded = failed_vectors = 0
-    for name, state in generations:
-        if state == "live":
+    for name, answers in generations:
+        if answers:
             statement = SQL(_VECTORS).format(table=Identifier("seemory", name))
             embedded, failed_vectors = connection.execute(statement, [owner]).fetchone() or (0, 0)
     tables = ["seemory.asset", "seemory.item", *(f"seemory.{name}" for name, _ in generations)]

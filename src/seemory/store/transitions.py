@@ -4,14 +4,15 @@
                                                   the live one ────> retired ──────────> live
     building, ready, retired ── drop ──> (nothing)
 
-Beside the live generation there is at most one other, and whatever is written to the live one is written to it too.
+Beside the live generation there is at most one other, and whatever is written to the live one is written to it too. So
+either may answer for an owner: named owners are switched to the newer one first, or left with the older one longer.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
 
 import psycopg
 from psycopg.sql import SQL, Identifier
@@ -23,10 +24,22 @@ from seemory.store.connect import Database
 from seemory.store.generations import generations_of, make_generation, require_width
 from seemory.store.locks import lock_for_operating
 from seemory.store.owners import owners_of
+from seemory.store.rollout import roll_out, rolled_out, take_back
 from seemory.types import Generation
 
 _PATIENCE_S = 60.0  # how long `drop` goes on asking for a moment without readers
 _LOCK_TIMEOUT = "300ms"  # of one such try: shorter than deadlock_timeout, so that no reader is ever the victim
+
+
+class Swap(NamedTuple):
+    """Which generation answers from now on, and for whom."""
+
+    live: Generation
+    """The one that answers now, for those whom the change was about."""
+    before: Generation
+    """The one that answered for them."""
+    owners: tuple[str, ...] | None = None
+    """Whom the change was about; None: everybody."""
 
 
 class Transitions:
@@ -73,14 +86,21 @@ class Transitions:
             )
             return self._locked(connection)[1] or other
 
-    def switch(self, *, force: bool = False) -> tuple[Generation, Generation]:
-        """(now live, now retired): the ready generation answers from the end of this transaction on, for everyone.
+    def switch(self, owners: Sequence[str] | None = None, *, force: bool = False) -> Swap:
+        """What answers now: the ready generation, from the end of this transaction on, for everyone or these owners.
+
+        For everyone, the ready one becomes live, the live one retired, and no owner is treated apart any more. After
+        that, owners that had been taken back to the retired one are switched again.
 
         Raises:
-            UsageError: no generation is ready, or the ready one lacks rows; `force` switches all the same.
+            UsageError: no generation is ready, or the ready one lacks rows (`force` switches all the same), or an
+                owner has nothing in the collection.
         """
         with self._database.transaction(None) as connection:
             live, other = self._locked(connection)
+            self._require_known(connection, owners)
+            if other is not None and other.state == "retired" and (owners or rolled_out(connection, other)):
+                return self._take_back(connection, live, other, owners)
             if other is None or other.state == "retired":
                 raise UsageError(
                     f"collection {self.collection!r} has nothing to switch to (live is {live.model}): "
@@ -91,27 +111,40 @@ class Transitions:
                     f"the generation of {other.model} is {other.state}, not ready: `seemory reembed start --to "
                     f"{other.model}` goes on with it and verifies it; `seemory reembed status` says what is wrong"
                 )
-            self._require_whole(connection, other, force)
+            self._require_whole(connection, other, force, owners)
+            if owners is not None:
+                roll_out(connection, other, owners)
+                return Swap(other, live, tuple(owners))
             return self._swap(connection, live, "retired", other)
 
-    def rollback(self, *, force: bool = False) -> tuple[Generation, Generation]:
-        """(now live, now ready): the retired generation answers again, which was kept up to date meanwhile.
+    def rollback(self, owners: Sequence[str] | None = None, *, force: bool = False) -> Swap:
+        """What answers now: the older generation, which was kept up to date meanwhile, for everyone or these owners.
+
+        Before a switch for everyone, this takes back those that were switched first; after it, the retired generation
+        becomes live again, or answers for these owners.
 
         Raises:
-            UsageError: none is retired, or the retired one lacks rows; `force` goes back all the same.
+            UsageError: there is nothing to go back to, or the older one lacks rows (`force` goes back all the same),
+                or an owner has nothing in the collection.
         """
         with self._database.transaction(None) as connection:
             live, other = self._locked(connection)
+            self._require_known(connection, owners)
+            if other is not None and other.state != "retired" and rolled_out(connection, other):
+                return self._take_back(connection, live, other, owners)
             if other is None or other.state != "retired":
                 raise UsageError(f"collection {self.collection!r} has no retired generation to go back to")
-            self._require_whole(connection, other, force)
+            self._require_whole(connection, other, force, owners)
+            if owners is not None:
+                roll_out(connection, other, owners)
+                return Swap(other, live, tuple(owners))
             return self._swap(connection, live, "ready", other)
 
     def drop(self) -> Generation:
         """The generation beside the live one, which is gone with its table now.
 
         Raises:
-            UsageError: there is none.
+            UsageError: there is none, or it still answers for some owners.
             StoreError: readers left no moment free; nothing was changed.
         """
         until = time.monotonic() + _PATIENCE_S
@@ -128,6 +161,12 @@ class Transitions:
             _, other = self._locked(connection)
             if other is None:
                 raise UsageError(f"collection {self.collection!r} has no generation beside the live one")
+            if asked := rolled_out(connection, other):
+                back = "switch" if other.state == "retired" else "rollback"
+                raise UsageError(
+                    f"{other.table} answers for {len(asked):,} owners, for example {asked[0]!r}: `seemory reembed "
+                    f"{back}` gives them the live one"
+                )
             table = Identifier("seemory", other.table)
             # A table that refers to `item` can only go when nobody uses `item`. Both are locked before anything is
             # changed, for a moment only: a reader that came in another order waits, and is not made to fail.
@@ -137,14 +176,6 @@ class Transitions:
             connection.execute("DELETE FROM seemory.generation WHERE id = %s", [other.id])
             return other
 
-    def verification(self, generation: Generation) -> dict[str, Any] | None:
-        """What the generation's last verification found, if there was one."""
-        with self._database.transaction(None) as connection:
-            row = connection.execute(
-                "SELECT verification FROM seemory.generation WHERE id = %s", [generation.id]
-            ).fetchone()
-        return row[0] if row else None
-
     def _locked(self, connection: psycopg.Connection[Any]) -> tuple[Generation, Generation | None]:
         """(the live generation, the other one or None), with writers and other operators kept out."""
         lock_for_operating(connection, self.collection)
@@ -153,17 +184,37 @@ class Transitions:
             raise UsageError(f"collection {self.collection!r} is empty: run `seemory index PATH` first")
         return found[0], found[1] if len(found) > 1 else None
 
-    def _require_whole(self, connection: psycopg.Connection[Any], generation: Generation, force: bool) -> None:
-        if not force and (owner := self._behind(connection, generation)) is not None:
+    def _require_known(self, connection: psycopg.Connection[Any], owners: Sequence[str] | None) -> None:
+        if owners is None:
+            return
+        unknown = [owner for owner in owners if owner not in set(owners_of(connection, self.collection))]
+        if unknown or not owners:
+            whom = ", ".join(map(repr, unknown[:5])) or "nobody in particular"
+            raise UsageError(f"collection {self.collection!r} has nothing of {whom}: name owners that have files in it")
+
+    def _take_back(
+        self, connection: psycopg.Connection[Any], live: Generation, other: Generation, owners: Sequence[str] | None
+    ) -> Swap:
+        """The live generation answers again for those whom the other one answered for, or for these of them."""
+        asked = rolled_out(connection, other) if owners is None else list(owners)
+        take_back(connection, other, asked)
+        return Swap(live, other, tuple(asked))
+
+    def _require_whole(
+        self, connection: psycopg.Connection[Any], generation: Generation, force: bool, owners: Sequence[str] | None
+    ) -> None:
+        if not force and (owner := self._behind(connection, generation, owners)) is not None:
             raise UsageError(
                 f"the generation of {generation.model} lacks items, for example of owner {owner!r}: "
                 f"`seemory reembed start --to {generation.model}` makes it whole"
             )
 
-    def _behind(self, connection: psycopg.Connection[Any], generation: Generation) -> str | None:
-        """An owner some of whose items have no row in the generation; each owner is asked under its own policy."""
+    def _behind(
+        self, connection: psycopg.Connection[Any], generation: Generation, owners: Sequence[str] | None = None
+    ) -> str | None:
+        """An owner, of these or of all, some of whose items have no row; each is asked under its own policy."""
         behind = None
-        for owner in owners_of(connection, self.collection):
+        for owner in owners_of(connection, self.collection) if owners is None else owners:
             connection.execute("SELECT set_config('seemory.owner', %s, true)", [owner])
             if has_backlog(connection, owner, generation):
                 behind = owner
@@ -177,7 +228,8 @@ class Transitions:
         live: Generation,
         becomes: Literal["retired", "ready"],
         other: Generation,
-    ) -> tuple[Generation, Generation]:
+    ) -> Swap:
+        take_back(connection, other)
         # In this order: the index over live generations never sees two.
         for generation, state in ((live, becomes), (other, "live")):
             connection.execute(
@@ -185,4 +237,4 @@ class Transitions:
             )
         now, before = self._locked(connection)
         assert before is not None
-        return now, before
+        return Swap(now, before)

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - statements are put together from this package's own constants; values are always parameters
 """A batch of file outcomes → rows: one binary COPY into a staging table, then one statement a table.
 
 Beside the live generation others may be kept up to date: one being built, one kept to roll back to. What an outcome
@@ -18,6 +19,7 @@ from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
 from seemory.errors import GenerationsChanged, UsageError
+from seemory.store.generations import ANSWERS, ROLLED_OUT
 from seemory.store.halfvec import Halfvec
 from seemory.store.locks import lock_for_writing
 from seemory.store.owners import register_owner
@@ -175,14 +177,15 @@ def write(
 
     Args:
         covered: ids of the generations that the outcomes were made for. If they are no longer the collection's, or
-            `generation` is no longer live, nothing is written and GenerationsChanged raised; None: not asked.
+            `generation` no longer answers for the owner, nothing is written and GenerationsChanged raised; None: not
+            asked.
         language: the text search configuration for the words of the files.
     """
     rows = {outcome.uri: _row(outcome, source, generation) for outcome, source in outcomes}  # the last one wins
     if not rows:
         return 0
     lock_for_writing(connection, generation.collection)
-    collection, others = _place(connection, generation, covered)
+    collection, others = _place(connection, owner, generation, covered)
     register_owner(connection, owner, collection)
     table = Identifier("seemory", generation.table)
     names = {"owner": owner, "collection": collection, "language": language}
@@ -229,20 +232,20 @@ def _write_beside(
 
 
 def _place(
-    connection: psycopg.Connection[Any], generation: Generation, covered: Collection[int] | None
+    connection: psycopg.Connection[Any], owner: str, generation: Generation, covered: Collection[int] | None
 ) -> tuple[int, list[_Beside]]:
     """The collection's number, and the channel's other generations."""
     rows = connection.execute(
-        """
-        SELECT g.collection_id, g.id, g.table_name, g.dim, g.channel, g.state
-        FROM seemory.generation this JOIN seemory.generation g ON g.collection_id = this.collection_id
-        WHERE this.id = %s ORDER BY g.id""",
-        [generation.id],
+        f"""
+        SELECT g.collection_id, g.id, g.table_name, g.dim, g.channel, {ANSWERS}
+        FROM seemory.generation this JOIN seemory.generation g ON g.collection_id = this.collection_id {ROLLED_OUT}
+        WHERE this.id = %(id)s ORDER BY g.id""",
+        {"id": generation.id, "owner": owner},
     ).fetchall()
     if covered is not None:
         known = {number for _, number, _, _, channel, _ in rows if channel == generation.channel}
-        live = {number for _, number, _, _, _, state in rows if state == "live"}
-        if generation.id not in live or not known <= set(covered):
+        answering = {number for _, number, _, _, _, answers in rows if answers}
+        if generation.id not in answering or not known <= set(covered):
             raise GenerationsChanged(f"the generations of collection {generation.collection!r} changed meanwhile")
     if not rows:
         raise UsageError(f"generation {generation.table} of collection {generation.collection!r} no longer exists")
