@@ -85,12 +85,11 @@ def test_what_only_operators_read(place: tuple[Database, psycopg.Connection]) ->
     database, eye = place
     forced = "SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE oid = 'seemory.saved_query'::regclass"
     assert eye.execute(forced).fetchone() == (True, True)
-    eye.execute("INSERT INTO seemory.saved_query SELECT min(id), 1, 'a secret' FROM seemory.collection")
+    eye.execute("INSERT INTO seemory.saved_query SELECT max(id), 1, 'a secret' FROM seemory.collection")
     with database.transaction("anna") as connection:
         assert connection.execute("SELECT count(*) FROM seemory.saved_query").fetchone() == (0,)
         connection.execute("SELECT set_config('seemory.operator', 'on', true)")
-        assert connection.execute("SELECT words FROM seemory.saved_query").fetchall() == [("a secret",)]
-    eye.execute("DELETE FROM seemory.saved_query")
+        assert ("a secret",) in connection.execute("SELECT words FROM seemory.saved_query").fetchall()
 
 
 def test_the_role_is_bound_and_stays_bound(place: tuple[Database, psycopg.Connection]) -> None:
