@@ -25,6 +25,8 @@ Floats = NDArray[np.float32]
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 SET_ASIDE = 100
 """Pictures that are queries and no one's parent."""
+NAMES = 1203
+"""The first so many text queries are names of things, the others captions."""
 
 
 @dataclass(frozen=True)

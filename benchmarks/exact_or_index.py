@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-import seemory.store.query as query_module
 from seemory.lookahead import batches
+from seemory.store import ann_index
 from seemory.store.connect import open_database, stop_embedded
 from seemory.store.generations import Generations
 from seemory.store.items import Items
@@ -44,7 +44,7 @@ def outcomes(vectors: Vectors) -> list[FileOutcome]:
 
 def timed(query: Query, generation: object, asked: Vectors, exact_rows: int) -> tuple[float, list[set[str]]]:
     """Median milliseconds of a search for ten, and the answers, with the border set to `exact_rows`."""
-    query_module.EXACT_ROWS = exact_rows
+    ann_index.EXACT_ROWS = exact_rows
     query.nearest(generation, asked[0])  # type: ignore[arg-type]
     taken, found = [], []
     for vector in asked:

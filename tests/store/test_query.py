@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID, uuid4
 
 import numpy as np
-import psycopg
 import pytest
-from psycopg.sql import SQL, Composed
 
-import seemory.store.query as query_module
 from seemory.errors import UsageError
+from seemory.store import ann_index
 from seemory.store.ann_index import ensure_index
 from seemory.store.connect import Database
 from seemory.store.generations import Generations
@@ -210,7 +207,7 @@ def load(database: Database, generation: Generation, owner: str, ids: list[UUID]
 @pytest.mark.parametrize("way", ["chosen", "index", "exact"])
 def test_recall_of_owners_of_every_size(many: Many, owner: str, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if way != "chosen":
-        monkeypatch.setattr(query_module, "EXACT_ROWS", 0 if way == "index" else 10**9)
+        monkeypatch.setattr(ann_index, "EXACT_ROWS", 0 if way == "index" else 10**9)
     query, right = Query(many.database, owner), 0
     queries = many.queries[:8] if way == "index" else many.queries
     for vector in queries:
@@ -223,22 +220,51 @@ def test_recall_of_owners_of_every_size(many: Many, owner: str, way: str, monkey
         assert recall >= (0.998 if way == "exact" else 0.98)
 
 
-@pytest.mark.parametrize(("owner", "indexed"), [("half", True), ("hundredth", False)])
-def test_large_owner_is_answered_by_the_index(
-    many: Many, owner: str, indexed: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plans: list[str] = []
-    execute = psycopg.Connection.execute
+@pytest.mark.parametrize(("owner", "way"), [("half", "index"), ("hundredth", "all")])
+def test_large_owner_is_answered_by_the_index(many: Many, owner: str, way: str) -> None:
+    query = Query(many.database, owner)
+    explained = query.explain(many.generation, many.queries[0])
+    assert explained.choice.way == way
+    assert {step.way for step in explained.steps} == {way}
+    assert any("_hnsw" in line for line in explained.steps[0].plan) == (way == "index")
+    assert any("actual time" in line for line in explained.steps[0].plan)
 
-    def explained(connection: psycopg.Connection, query: Any, *arguments: Any) -> Any:
-        if isinstance(query, Composed) and "<=>" in (text := query.as_string(connection)):
-            plans.extend(line for (line,) in execute(connection, SQL("EXPLAIN ") + SQL(text), *arguments))
-        return execute(connection, query, *arguments)
 
-    monkeypatch.setattr(psycopg.Connection, "execute", explained)
-    Query(many.database, owner).nearest(many.generation, many.queries[0])
-    assert any("_hnsw" in line for line in plans) == indexed
-    assert plans
+def test_planner_and_sample_choose_the_way_of_a_filter(many: Many) -> None:
+    query = Query(many.database, "half")
+
+    def way(*filters: Filter, limit: int = 10) -> str:
+        return query.explain(many.generation, many.queries[0], filters=filters, limit=limit).choice.way
+
+    assert way(Filter("width", "<", "3")) == "filter first"
+    assert way(Filter("path", "~", "/")) == "index"
+    assert way(Filter("path", "~", "/"), limit=2000) == "filter first"
+    assert way(Filter("never", "=", "there")) == "filter first", "a sample says what the planner cannot know"
+    assert query.explain(many.generation, many.queries[0], exact=True).choice.way == "all"
+
+
+def test_what_the_index_did_not_complete_is_compared_one_by_one(many: Many) -> None:
+    """The filter keeps what is farthest from the query: the index gives up before it gets there."""
+    query = Query(many.database, "half")
+    passing = many.exact("half", many.queries[0])[-6000:]
+    with many.database.transaction("half") as connection:
+        connection.execute("UPDATE seemory.asset SET camera = 'far' WHERE id = ANY (%s)", [passing])
+    far = [Filter("camera", "=", "far")]
+    explained = query.explain(many.generation, many.queries[0], filters=far, limit=100)
+    found = query.nearest(many.generation, many.queries[0], filters=far, limit=100)
+    print([step.way for step in explained.steps], explained.choice)
+    assert len(found) == 100
+    assert len({hit.item.item_id for hit in found} & set(passing[:100])) >= 98
+
+
+def test_explanation_says_nothing_of_other_owners(many: Many) -> None:
+    for owner in ("half", "hundredth", "nobody"):
+        explained = Query(many.database, owner).explain(many.generation, many.queries[0], exact=True)
+        text = explained.as_text()
+        assert owner in text
+        assert not [other for other in SHARES if other != owner and f"'{other}'" in text]
+        assert "Rows Removed" not in text
+        assert "[0." not in text
 
 
 @pytest.mark.parametrize("limit", [1, 100, 1500])
@@ -257,8 +283,8 @@ def test_hits_are_complete_under_a_filter(
     widths = np.arange(SHARES["half"]) % 1000
     passes = widths < int(value) if operator == "<" else widths >= int(value)
     assert passes.sum() == passing
-    for exact_rows in (query_module.EXACT_ROWS, 0):
-        monkeypatch.setattr(query_module, "EXACT_ROWS", exact_rows)
+    for exact_rows in (ann_index.EXACT_ROWS, 0):
+        monkeypatch.setattr(ann_index, "EXACT_ROWS", exact_rows)
         query = Query(many.database, "half")
         right = 0
         for vector in many.queries[:8]:
@@ -285,7 +311,7 @@ def test_pages_by_index_neither_repeat_nor_lose(many: Many) -> None:
 def test_many_ties_by_index_keep_their_order(
     items: Items, query: Query, generation: Generation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(query_module, "EXACT_ROWS", 10)
+    monkeypatch.setattr(ann_index, "EXACT_ROWS", 10)
     batch = [outcome(f"/{n}", n, vector=unit(1 if n < 60 else n)) for n in range(120)]
     items.write(generation.collection, generation, batch)
     found = [hit.item.item_id for hit in query.nearest(generation, unit(1), limit=20)]

@@ -134,11 +134,15 @@ def _metadata(one: Filter) -> Condition:
     as_text = text + SQL(" ") + compare + SQL(" %s")
     values: list[Any] = [path, path, value]
     if number is not None:
-        # CASE, because the cast must not be tried on what is no number.
+        # CASE, because the cast must not be tried on what is no number. Most numbers are stored as such, and are told
+        # without being written out and read again.
+        stored = SQL("{}::numeric ").format(found) + compare + SQL(" %s::numeric")
         as_number = text + SQL("::numeric ") + compare + SQL(" %s::numeric")
         is_number = SQL("coalesce({} ~ %s, false)").format(text)
-        as_text = SQL("CASE WHEN {} THEN {} ELSE {} END").format(is_number, as_number, as_text)
-        values = [path, path, _NUMBER, path, path, number, *values]
+        as_text = SQL("CASE WHEN jsonb_typeof({}) = 'number' THEN {} WHEN {} THEN {} ELSE {} END").format(
+            found, stored, is_number, as_number, as_text
+        )
+        values = [path, path, path, path, number, path, path, _NUMBER, path, path, number, *values]
     if one.operator in ("=", "!="):
         in_list = SQL("coalesce(jsonb_typeof({0}) = 'array' AND {0} @> to_jsonb(%s::text), false)").format(found)
         in_values = [path, path, path, path, value]
