@@ -28,6 +28,7 @@ from psycopg.sql import SQL, Identifier
 from benchmarks import clip_like
 from seemory.exchange import Importer
 from seemory.store.connect import Database, open_database, stop_embedded
+from seemory.store.describing import Descriptions
 from seemory.store.generations import Generations
 from seemory.store.halfvec import Halfvec
 from seemory.store.items import Items
@@ -71,11 +72,17 @@ def load(database: Database, made: Vectors) -> Loaded:
     seconds: dict[str, float] = {}
     for owner, vectors in parts.items():
         items = _Timed(database, owner)
-        Importer(items, generation, {generation.id}).run(rows_of(vectors))
+        importer(database, items, generation).run(rows_of(vectors))
         seconds = {"import": items.at_index - items.start, "index": items.indexing}
     halves = {owner: vectors.astype(np.float16).astype(np.float32) for owner, vectors in parts.items()}
     halves = {owner: rows / np.linalg.norm(rows, axis=1, keepdims=True) for owner, rows in halves.items()}
     return Loaded(database, generation, halves, seconds)
+
+
+def importer(database: Database, items: Items, generation: Generation) -> Importer:
+    """Brings vectors in as `seemory import` does."""
+    words = Descriptions(database, items.owner, generation.collection, "simple")
+    return Importer(items, generation, {generation.id}, words)
 
 
 class _Timed(Items):
@@ -181,7 +188,7 @@ def insert_rates(database: Database, made: Vectors) -> dict[str, float]:
         assert generation is not None
         items = Items(database, f"inserted {name}")
         start = time.perf_counter()
-        Importer(items, generation, {generation.id}).run(rows_of(made))
+        importer(database, items, generation).run(rows_of(made))
         rates[name] = len(made) / (time.perf_counter() - start)
     return rates
 
