@@ -6,8 +6,10 @@ from uuid import uuid4
 import numpy as np
 import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
 
 from seemory.errors import UsageError
+from seemory.store.build_memory import with_memory
 from seemory.store.connect import Database
 from seemory.store.generations import Generations
 from seemory.store.items import Items
@@ -56,6 +58,47 @@ def test_made_by_many_at_once_there_is_one(database: Database) -> None:
         thread.join()
     assert len(made) == 6
     assert len(set(made)) == 1
+
+
+def test_a_build_gets_the_memory_its_graph_needs_and_no_more_than_a_quarter(
+    database: Database, superuser: psycopg.Connection
+) -> None:
+    generation = make(database, f"c-{uuid4()}", dim=512)
+    table = Identifier("seemory", generation.table)
+    superuser.execute(SQL("ALTER TABLE {} DISABLE TRIGGER ALL").format(table))  # rows of no item
+    superuser.execute(
+        SQL(
+            "INSERT INTO {} (owner_id, item_id, embedding, metadata) SELECT 'o', gen_random_uuid(), "
+            "array_fill(0.5::real, ARRAY[512])::halfvec, '{{}}' FROM generate_series(1, 4000)"
+        ).format(table)
+    )
+
+    def given(current: str, cache: str) -> int:
+        seen: list[int] = []
+        with database.transaction("o") as connection:
+            connection.execute(f"SET LOCAL maintenance_work_mem = '{current}'")
+            connection.execute(f"SET LOCAL effective_cache_size = '{cache}'")
+            look = "SELECT setting::int FROM pg_settings WHERE name = 'maintenance_work_mem'"
+            with_memory(connection, table, 512, lambda: seen.append(connection.execute(look).fetchone()[0]))
+        return seen[0]
+
+    assert 8_000 < given("1MB", "4GB") < 10_000, "4,000 rows of some 2.2 kB"
+    assert given("1MB", "16MB") == 4096, "a quarter of what the server has"
+    assert given("64MB", "4GB") == 65536, "never less than the server gives by itself"
+
+
+def test_parallel_builders_without_room_give_way_to_one(database: Database) -> None:
+    generation = make(database, f"c-{uuid4()}", dim=8)
+    tried: list[str] = []
+    with database.transaction("o") as connection:
+
+        def build() -> None:
+            tried.append(connection.execute("SHOW max_parallel_maintenance_workers").fetchone()[0])
+            if len(tried) == 1:  # as Postgres says it of a /dev/shm that is too small
+                connection.execute("DO $$ BEGIN RAISE disk_full USING MESSAGE = 'could not resize'; END $$")
+
+        with_memory(connection, Identifier("seemory", generation.table), 8, build)
+    assert tried == ["2", "0"]
 
 
 def test_the_index_is_built_when_an_owner_has_many_rows(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from seemory.store.build_memory import with_memory
 from seemory.store.connect import Database
 from seemory.types import Generation
 
@@ -51,11 +52,10 @@ def ensure_index(database: Database, owner: str, generation: Generation) -> bool
             return False
         # Of two processes that come here, the second waits for the first and finds the index made.
         connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 2))", [name])
-        connection.execute(
-            SQL(
-                "CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw ({} halfvec_cosine_ops) "
-                "WITH (m = 16, ef_construction = 128)"
-            ).format(Identifier(name), table, column)
-        )
+        statement = SQL(
+            "CREATE INDEX IF NOT EXISTS {} ON {} USING hnsw ({} halfvec_cosine_ops) "
+            "WITH (m = 16, ef_construction = 128)"
+        ).format(Identifier(name), table, column)
+        with_memory(connection, table, generation.dim, lambda: connection.execute(statement))
         connection.execute(SQL("ANALYZE {}").format(table))  # the planner's estimates choose the way of a search
         return True

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import psutil
 import psycopg
 
 from seemory.errors import DatabaseUnreachable
@@ -83,6 +84,8 @@ class Cluster:
         """Write the settings that it starts with."""
         settings = _SETTINGS | {"unix_socket_directories": str(self.socket_folder())}
         settings |= {name: value for name, (since, value) in _SINCE.items() if programs.major >= since}
+        # What is said of the machine's memory; a quarter of this is what the building of an index may take.
+        settings["effective_cache_size"] = f"{max(512, psutil.virtual_memory().total // 2**21)}MB"
         text = "".join(f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in settings.items())
         if release := wheel_release():
             text = f"# {WHEEL} {release}\n{text}"  # what to install, should its programs be gone one day
