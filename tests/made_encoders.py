@@ -66,3 +66,23 @@ def _first(graph, inner: str, output, dim: int) -> None:
     graph.initializer.append(order)
     graph.node.append(helper.make_node("Gather", [inner, "narrowed_order"], [output.name], axis=-1))
     output.type.tensor_type.shape.dim[-1].dim_value = dim
+
+
+def widened(folder: Path, dim: int) -> Path:
+    """The bundled encoder's vectors turned into a wider space, both towers, by a random matrix that is always the same.
+
+    Its rows are orthonormal, so within the space every cosine is the bundled one's.
+    """
+    shutil.copytree(BUNDLED, folder)
+    made, _ = np.linalg.qr(np.random.default_rng(dim).standard_normal((dim, 256)))  # (dim, 256), orthonormal columns
+    for tower in ("visual", "textual"):
+        _append(folder / tower / "model.onnx", lambda graph, name, out: _through(graph, name, out, made.T))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"embed_dim": dim}))
+    return folder
+
+
+def _through(graph, inner: str, output, matrix: np.ndarray) -> None:
+    graph.initializer.append(numpy_helper.from_array(matrix.astype(np.float32), "widening"))
+    graph.node.append(helper.make_node("MatMul", [inner, "widening"], [output.name]))
+    output.type.tensor_type.shape.dim[-1].dim_value = matrix.shape[1]

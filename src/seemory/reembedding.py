@@ -18,6 +18,7 @@ from seemory.embedding import EmbedFiles, Target
 from seemory.errors import ModelError, UsageError
 from seemory.models.encoder import Encoder
 from seemory.side_by_side import look
+from seemory.space_report import Label, SpaceReport, by_folder, report_on
 from seemory.store.backlog import Backlog
 from seemory.store.connect import Database
 from seemory.store.figures import Figures
@@ -167,6 +168,39 @@ class Reembedding:
         if live is None:
             return {"collection": self.collection, "owners": 0, "generations": [], "overlap": None}
         return look(self._database, self.collection, encoder, self._beside_encoder(), self.queries())
+
+    def report(
+        self, *, label: Label = by_folder, labelled_by: str = "folder", words: Sequence[str] | None = None
+    ) -> SpaceReport:
+        """How the space changes from the older generation to the newer, before a switch or after it.
+
+        Args:
+            label: which group an item belongs to.
+            labelled_by: how to call what the groups were made by.
+            words: queries whose answers are compared; by default the saved ones.
+
+        Raises:
+            UsageError: there is no second generation, or it has no vectors yet.
+        """
+        live, live_encoder, _ = self._live()
+        beside = self.beside()
+        if beside is None:
+            raise UsageError(
+                f"collection {self.collection!r} has one generation, and nothing to compare it with: `seemory reembed "
+                f"start --to MODEL` builds another"
+            )
+        other = self._encoder_of(beside)[0]
+        sides = [(live, live_encoder), (beside, other)]
+        (first, one), (second, two) = sides if beside.state != "retired" else sides[::-1]
+        return report_on(
+            self._database,
+            list_owners(self._database, self.collection),
+            (first, second),
+            None if one is None or two is None else (one, two),
+            words=self.queries() if words is None else words,
+            label=label,
+            labelled_by=labelled_by,
+        )
 
     def queries(self) -> list[str]:
         """The words that generations are compared by, as they were saved with the collection."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from seemory.cli.display import print_json, print_path, progress
-from seemory.cli.generations import print_side_by_side, print_status, print_verification, say_swap
+from seemory.cli.generations import print_columns, print_side_by_side, print_status, print_verification, say_swap
 from seemory.cli.options import as_json, memory_for, on_ray, where_it_is
 
 if TYPE_CHECKING:
@@ -112,6 +112,52 @@ def queries(file: Path | None, clear: bool, json_: bool, home: Path | None, coll
         click.echo(words)
     if not saved:
         click.echo("no queries are saved", err=True)
+
+
+@reembed.command()
+@click.option(
+    "--by", metavar="WHAT", help="Group items by folder (the default), by tag, or by a key of their metadata."
+)
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Group items by a CSV file: path, label.",
+)
+@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Draw it, into this file.")
+@_queries
+@_home
+@_collection
+@as_json
+def report(
+    by: str | None,
+    labels: Path | None,
+    html: Path | None,
+    queries: Path | None,
+    json_: bool,
+    home: Path | None,
+    collection: str | None,
+) -> None:
+    """Say how the space changes from one generation to the next: cosines, groups, answers, bytes, milliseconds."""
+    from seemory.space_page import agreement, rows_of, write_page
+    from seemory.space_report import by_file, by_folder, by_key, by_tag
+
+    if by is not None and labels is not None:
+        raise click.UsageError("items are grouped by --by or by --labels, not by both")
+    known = {None: by_folder, "folder": by_folder, "tag": by_tag}
+    label = by_file(labels) if labels else known.get(by) or by_key(str(by))
+    named = labels.name if labels else by or "folder"
+    with memory_for(home, collection) as memory:
+        found = memory.reembedding().report(label=label, labelled_by=named, words=_lines(queries))
+    if html is not None:
+        write_page(found, html)
+    if json_:
+        print_json(found.as_json())
+        return
+    print_columns(rows_of(found))
+    for line in agreement(found):
+        click.echo(line)
+    for note in (*found.notes, *([f"drawn in {html}"] if html else [])):
+        click.echo(note, err=True)
 
 
 @reembed.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -110,6 +111,33 @@ def bytes_of(database: Database, generation: Generation) -> int:
             "SELECT pg_total_relation_size(to_regclass(%s))", [f"seemory.{generation.table}"]
         ).fetchone()
     return int(row[0]) if row and row[0] is not None else 0
+
+
+def sizes_of(database: Database, generation: Generation) -> dict[str, Any]:
+    """Bytes of all owners' rows: of the table, of its vector index and its key, and of one vector as it is stored."""
+    with database.transaction(None) as connection:
+        row = connection.execute(
+            "SELECT pg_table_size(t), coalesce(pg_relation_size(to_regclass(%s)), 0), pg_indexes_size(t) "
+            "FROM to_regclass(%s) AS t",
+            [f"seemory.{generation.table}_hnsw", f"seemory.{generation.table}"],
+        ).fetchone()
+    table, index, indexes = row if row and row[0] is not None else (0, 0, 0)
+    return {
+        "table_bytes": int(table),
+        "index_bytes": int(index),
+        "key_bytes": int(indexes) - int(index),
+        "vector_bytes": 2 * generation.dim + 8,  # a halfvec: two bytes a dimension, and a head
+    }
+
+
+def embedding_times(database: Database, owner: str, generation: Generation, item_ids: Sequence[UUID]) -> list[float]:
+    """Milliseconds of a forward pass for each of these items whose record says it."""
+    statement = SQL(
+        "SELECT (metadata ->> 'inference_time_ms')::float8 FROM {} WHERE owner_id = %s AND item_id = ANY (%s) "
+        "AND jsonb_typeof(metadata -> 'inference_time_ms') = 'number'"
+    ).format(_table(generation))
+    with database.transaction(owner) as connection:
+        return [ms for (ms,) in connection.execute(statement, [owner, list(item_ids)])]
 
 
 def verification_of(database: Database, generation: Generation) -> dict[str, Any] | None:
