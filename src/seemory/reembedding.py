@@ -158,6 +158,10 @@ class Reembedding:
         """The generation beside the live one, gone with its table. Raises UsageError if there is none."""
         return self._transitions.drop()
 
+    def is_live(self, model: str) -> bool:
+        """Whether that model's encoder answers already. Raises UsageError for an empty collection, or ModelError."""
+        return self._find(model)[1].fingerprint == self._live()[0].fingerprint
+
     def beside(self) -> Generation | None:
         """The generation beside the live one, whatever its state."""
         return next((known for known in self._generations.all(self.collection) if known.state != "live"), None)

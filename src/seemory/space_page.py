@@ -21,7 +21,7 @@ table { border-collapse: collapse; width: 100% }
 td, th { border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; padding: .3rem .6rem;
          text-align: right }
 td:first-child, th:first-child { text-align: left } th { font-weight: 600; overflow-wrap: anywhere }
-svg { color: var(--ink); height: auto; max-width: 100% } .wide { overflow-x: auto }
+svg { color: var(--ink); height: auto; width: 100% } .wide { overflow-x: auto }
 """
 
 Rows = Sequence[tuple[str, Sequence[str]]]
@@ -88,7 +88,7 @@ def _page(report: SpaceReport, drawn: str, mapped: str | None) -> str:
         '<meta name="viewport" content="width=device-width">',
         f"<style>{_STYLE}</style>",
         f"<h1>{before} to {after}</h1>",
-        f"<p>Collection {escape(report.collection)}, {len(report.labels):,} items of {report.owners:,} owners, "
+        f"<p>Collection {escape(report.collection)}, {len(report.labels):,} items of {_owners(report.owners)}, "
         f"grouped by {escape(report.labelled_by)}.</p>",
         *(f"<p>{escape(note)}</p>" for note in notes),
         '<div class="wide"><table><thead><tr>',
@@ -103,6 +103,10 @@ def _page(report: SpaceReport, drawn: str, mapped: str | None) -> str:
         "<p>A map keeps near items near. Its axes, and the distance between far groups, mean nothing.</p></html>",
     ]
     return "\n".join(parts)
+
+
+def _owners(count: int) -> str:
+    return "one owner" if count == 1 else f"{count:,} owners"
 
 
 def _spread(found: dict[str, Any] | None) -> str:
