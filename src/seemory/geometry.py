@@ -120,13 +120,17 @@ def maps(first: Vectors, second: Vectors) -> tuple[Numbers, Numbers] | None:
         ImportError: scikit-learn is not installed.
     """
     from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits
 
     if len(first) < _FEWEST_FOR_A_MAP:
         return None
     perplexity = min(30.0, (len(first) - 1) / 3)
-    one = TSNE(perplexity=perplexity, metric="cosine", init="pca", random_state=0).fit_transform(unit_rows(first))
-    start = one / one[:, 0].std() * 1e-4  # as small as t-SNE's own beginnings
-    other = TSNE(perplexity=perplexity, metric="cosine", init=start, random_state=0).fit_transform(unit_rows(second))
+    kept = {"perplexity": perplexity, "metric": "cosine", "random_state": 0}
+    # Its threads wait for one another by spinning at each of a thousand steps: on a busy machine one is much quicker.
+    with threadpool_limits(1):
+        one = TSNE(init="pca", **kept).fit_transform(unit_rows(first))
+        start = one / one[:, 0].std() * 1e-4  # as small as t-SNE's own beginnings
+        other = TSNE(init=start, **kept).fit_transform(unit_rows(second))
     return np.asarray(one, np.float64), np.asarray(other, np.float64)
 
 
