@@ -17,6 +17,7 @@
     ├── ClusterUnreachable            3  no Ray cluster at that address, or no worker of it is left
     └── StoreError                    1
         ├── DatabaseUnreachable       3
+        ├── DiskFull                  3  Postgres has no room left; what was committed is kept
         ├── MigrationFailed           1
         └── GenerationsChanged        1  an operator changed them meanwhile: look again, and repeat
 
@@ -106,6 +107,12 @@ class StoreError(SeemoryError):
 
 class DatabaseUnreachable(StoreError):
     """No connection to Postgres could be made."""
+
+    exit_code = 3
+
+
+class DiskFull(StoreError):
+    """Postgres has no room left on its disk; what was committed is kept, and work goes on once there is room."""
 
     exit_code = 3
 

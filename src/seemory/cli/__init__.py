@@ -6,6 +6,7 @@ Results go to stdout, progress and remarks to stderr. Exit codes: 0 done, 1 done
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
@@ -49,6 +50,7 @@ for command in (
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code; an expected error is one line on stderr, not a trace."""
     warnings.filterwarnings("ignore", module="PIL")  # of damaged tags in files; what matters comes as an error
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # of each try to connect; what matters comes as an error
     try:
         code = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)

@@ -12,6 +12,8 @@ _SECRET = ("password", "sslpassword")
 
 _HOSTS = re.compile(r"((\[[0-9a-fA-F:.%]*\]|[^:,]*)(:[0-9]*)?(,|$))*")  # host:port,host:port
 
+_FULL = r"remaining connection slots|too many clients|too many connections"
+
 # What libpq says → what to do about it.
 _ADVICE = (
     (
@@ -26,6 +28,10 @@ _ADVICE = (
     (
         r"server does not support SSL, but SSL was required",
         "turn ssl on in the server's postgresql.conf, or take sslmode out of the URL to send everything in the clear",
+    ),
+    (
+        _FULL,
+        "all of the server's connections are taken: end some of the programs that use it, or raise max_connections",
     ),
     (
         r"no encryption|SSL (connection is )?required|requires SSL",
@@ -54,6 +60,11 @@ def explained(url: str, error: Exception) -> str:
     said = _without_secrets(str(error).strip(), url)
     advice = next((f"; {advice}" for pattern, advice in _ADVICE if re.search(pattern, said)), "")
     return f"{shown(url)}: {said}{advice}"
+
+
+def is_full(error: Exception) -> bool:
+    """Whether a server refused a connection because all that it has are taken: it is there, and busy."""
+    return re.search(_FULL, str(error)) is not None
 
 
 def _parts(url: str) -> tuple[str | None, str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -17,14 +19,16 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
-from seemory.errors import DatabaseUnreachable
+from seemory.errors import DatabaseUnreachable, DiskFull, StoreError
 from seemory.store.account import Account, account_for
+from seemory.store.address import explained, is_full
 from seemory.store.postmaster import read_postmaster
 from seemory.store.programs import WHEEL, Programs, wheel_release
 from seemory.store.roles import ROLE
 
 PATIENCE_S = 600.0  # recovery after a crash replays the log; that is worth waiting for
 PORT = 5432
+_LEAST_ROOM = 20_000_000  # Postgres makes its write-ahead log in pieces of 16 MB
 _LONGEST_SOCKET_FOLDER = 85  # the socket's whole path has 103 bytes (macOS), its name takes 17
 
 # For one person's machine. synchronous_commit and fsync stay on: what was reported as written is written.
@@ -75,7 +79,7 @@ class Cluster:
             self.run(programs, "initdb", [*arguments, *options, "-D", str(self.data)], timeout=PATIENCE_S)
         except subprocess.SubprocessError as error:
             reason = (getattr(error, "stderr", None) or str(error)).strip()
-            raise DatabaseUnreachable(f"a new Postgres could not be made in {self.home}: {reason}") from error
+            raise self.trouble(f"a new Postgres could not be made in {self.home}: {reason}") from error
         with (self.data / "postgresql.conf").open("a") as conf:
             conf.write("\n# Written anew at each start.\ninclude 'seemory.conf'\n")
         self.configure(programs)
@@ -112,7 +116,7 @@ class Cluster:
             self.run(programs, "pg_ctl", ["-w", "-t", str(seconds), "-l", str(log), "-D", str(self.data), "start"])
         except subprocess.SubprocessError as error:
             if time.monotonic() > deadline or not self._leftovers():
-                raise DatabaseUnreachable(f"Postgres did not start in {self.data}:\n{self.log_end()}") from error
+                raise self.trouble(f"Postgres did not start in {self.data}:\n{self.log_end()}") from error
             time.sleep(0.1)
 
     def bring_up(self, programs: Programs) -> None:
@@ -171,6 +175,16 @@ class Cluster:
             return (self.data / "server.log").read_text(errors="replace")[-1500:].strip()
         except OSError as error:
             return f"(no log: {error})"
+
+    def trouble(self, said: str) -> StoreError:
+        """The error to raise; a full disk comes first, as the log may have had no room to say so."""
+        with suppress(OSError):
+            if (free := shutil.disk_usage(self.home).free) < _LEAST_ROOM:
+                return DiskFull(
+                    f"the disk of {self.home} is full ({free / 1e6:.1f} MB left, Postgres needs "
+                    f"{_LEAST_ROOM / 1e6:.0f}): make room and run again; what was committed is kept. {said}"
+                )
+        return DatabaseUnreachable(said)
 
     def run(
         self, programs: Programs, name: str, arguments: Sequence[str], timeout: float | None = None, cwd: str = "/"
@@ -235,6 +249,8 @@ def private_folder(folder: Path, account: Account) -> None:
 def _connects(url: str) -> bool:
     try:
         psycopg.connect(url, connect_timeout=10).close()
-    except psycopg.OperationalError:
+    except psycopg.OperationalError as error:
+        if is_full(error):  # it runs, so there is nothing to start, and nothing to wait for
+            raise DatabaseUnreachable(f"no connection to {explained(url, error)}") from error
         return False
     return True

@@ -7,7 +7,7 @@ import os
 import re
 import select
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,8 +17,8 @@ from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from seemory.errors import DatabaseUnreachable, GenerationsChanged, StoreError, UsageError
-from seemory.store.address import explained
+from seemory.errors import DatabaseUnreachable, DiskFull, GenerationsChanged, StoreError, UsageError
+from seemory.store.address import explained, shown
 from seemory.store.embedded import EmbeddedServer
 from seemory.store.halfvec import halfvec_adapters
 from seemory.store.migrate import migrate, pending
@@ -48,6 +48,7 @@ class Database:
         role: str,
         encrypted: bool,
         on_close: Callable[[], None],
+        revive: Callable[[], None],
     ) -> None:
         self.url = url
         self.conninfo = conninfo
@@ -57,6 +58,7 @@ class Database:
         self.role = role
         """The role that all statements run as, which row-level security binds."""
         self._on_close = on_close
+        self._revive = revive
         self._process = os.getpid()
         self._closed = False
         self._pool = ConnectionPool(
@@ -67,7 +69,7 @@ class Database:
             timeout=30.0,
             reconnect_timeout=20.0,
             open=False,
-            check=_check,
+            check=self._check,
         )
         atexit.register(self.close)
 
@@ -78,6 +80,7 @@ class Database:
         Raises:
             UsageError: the owner's name is empty or cannot be stored.
             DatabaseUnreachable: no connection could be had, or it broke.
+            DiskFull: the server has no room left.
             GenerationsChanged: a generation's table was dropped.
             StoreError: Postgres refused a statement, or the role.
         """
@@ -92,15 +95,47 @@ class Database:
                 connection.execute(_BEGIN, [owner or "", self.role])
                 yield connection
         except PoolTimeout as error:
-            raise DatabaseUnreachable(f"no connection to {explained(self.url, error)}") from error
+            raise self._lost("no connection to", self._reason() or error) from error
+        except psycopg.errors.DiskFull as error:
+            raise DiskFull(
+                f"the disk of the database {shown(self.url)} is full: make room and run again; what was committed is "
+                f"kept ({error})"
+            ) from error
         except psycopg.OperationalError as error:
             if connection is None or connection.closed:
-                raise DatabaseUnreachable(f"a connection broke: {explained(self.url, error)}") from error
+                raise self._lost("a connection broke:", error) from error
             raise StoreError(f"Postgres failed: {error}") from error
         except psycopg.errors.UndefinedTable as error:  # only tables of generations ever go away
             raise GenerationsChanged(f"a table of vectors was dropped meanwhile: {error}") from error
         except psycopg.Error as error:
             raise StoreError(f"Postgres refused: {error}") from error
+
+    def _check(self, connection: Connection) -> None:
+        """Notice a dead pooled connection without a round trip: an idle socket has something to read only then."""
+        if select.select([connection.fileno()], [], [], 0)[0]:
+            try:
+                ConnectionPool.check_connection(connection)
+            except psycopg.Error:
+                with suppress(StoreError):  # the pool goes on to ask for another connection, and says so if it gets none
+                    self._revive()
+                raise
+
+    def _reason(self) -> psycopg.OperationalError | None:
+        """Why the pool has no connection to give, which it keeps to itself; None if there is one to be had by now."""
+        try:
+            psycopg.connect(self.conninfo, connect_timeout=5).close()
+        except psycopg.OperationalError as error:
+            return error
+        return None
+
+    def _lost(self, what: str, error: Exception) -> StoreError:
+        """What to say of it. An embedded server that was killed is started again: for others, and for another try."""
+        said = f"{what} {explained(self.url, error)}"
+        try:
+            self._revive()
+        except StoreError as worse:
+            return type(worse)(f"{said}. {worse}")
+        return DatabaseUnreachable(said)
 
     def session(self, owner: str) -> str:
         """How somebody else's program connects for one owner: bound like ours, with the owner set from the start."""
@@ -141,12 +176,6 @@ class _Adapting:
         """None: they belong to no connection yet."""
 
 
-def _check(connection: Connection) -> None:
-    """Notice a dead pooled connection without a round trip: an idle socket has something to read only then."""
-    if select.select([connection.fileno()], [], [], 0)[0]:
-        ConnectionPool.check_connection(connection)
-
-
 def open_database(url: str | None, *, home: Path, keep_warm: bool = False) -> Database:
     """The database at `url`, or the embedded one in `home` if that is None, with its schema up to date.
 
@@ -161,17 +190,17 @@ def open_database(url: str | None, *, home: Path, keep_warm: bool = False) -> Da
         MigrationFailed: the schema is newer than this code, or could not be brought up to date.
     """
     if url is not None:
-        return _connect(url, on_close=lambda: None)
+        return _connect(url, on_close=lambda: None, revive=lambda: None)
     server = EmbeddedServer(home)
     server.enter()
     try:
-        return _connect(server.url(), on_close=lambda: server.leave(keep_warm=keep_warm))
+        return _connect(server.url(), on_close=lambda: server.leave(keep_warm=keep_warm), revive=server.revive)
     except BaseException:
         server.leave(keep_warm=keep_warm)
         raise
 
 
-def _connect(url: str, *, on_close: Callable[[], None]) -> Database:
+def _connect(url: str, *, on_close: Callable[[], None], revive: Callable[[], None]) -> Database:
     try:
         given = conninfo_to_dict(url)
         with psycopg.connect(url, connect_timeout=10, autocommit=True) as connection:
@@ -194,6 +223,7 @@ def _connect(url: str, *, on_close: Callable[[], None]) -> Database:
         role=server.works_as,
         encrypted=encrypted,
         on_close=on_close,
+        revive=revive,
     )
 
 

@@ -28,12 +28,14 @@ class EmbeddedServer:
         self.data = self.home / "postgres"
         self._cluster = Cluster(self.home, self.data)
         self._users: Users | None = None
+        self._started = False
 
     def enter(self) -> None:
         """Have a server that answers, with the database in it.
 
         Raises:
             DatabaseUnreachable: it cannot be made or started; the message has the end of its log.
+            DiskFull: there is no room for it.
         """
         try:
             self.home.mkdir(parents=True, exist_ok=True)
@@ -44,11 +46,22 @@ class EmbeddedServer:
             users.enter()
             try:
                 self._ensure_running()
-            except BaseException:
-                if users.leave():
+            except BaseException as error:
+                if users.leave() and self._started:  # a warm server that is only busy is left to those who use it
                     self._stop()
+                if isinstance(error, OSError):
+                    raise self._cluster.trouble(f"Postgres cannot be started in {self.data}: {error}") from error
                 raise
         self._users = users
+
+    def revive(self) -> None:
+        """Have a server that answers again, after it was killed; nothing if it lives. Raises as `enter` does."""
+        if self._users is not None:
+            with self._users.gate():
+                try:
+                    self._ensure_running()
+                except OSError as error:
+                    raise self._cluster.trouble(f"Postgres cannot be started in {self.data}: {error}") from error
 
     def leave(self, *, keep_warm: bool = False) -> None:
         """Let go; the server stops with its last user, unless that one keeps it warm."""
@@ -73,6 +86,7 @@ class EmbeddedServer:
         Swap(self.home).settle()  # of an upgrade that was killed; before anything else is believed
         if self._cluster.answers():
             return
+        self._started = True
         account = self._cluster.account
         account.let_through(self.data)
         if not (self.data / "PG_VERSION").exists():
