@@ -226,3 +226,14 @@ def test_auto_without_a_hub_is_the_bundled_encoder_and_says_so(
     assert memory.encoder_name == "seemory-mini"
     assert memory.notice
     assert "seemory-mini" in memory.notice
+
+
+def test_items_may_be_forgotten_while_they_are_listed(new_memory: Callable[..., Memory], photos: Path) -> None:
+    memory = new_memory()
+    memory.index(photos)
+    seen = []
+    for item in memory.items(batch=3):
+        seen.append(item.uri)
+        memory.forget([item.item_id])
+    assert sorted(seen) == sorted(map(str, photos.iterdir()))
+    assert memory.stats()["items"] == 0

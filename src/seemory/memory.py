@@ -331,10 +331,8 @@ class Memory:
     def items(self, *, where: Sequence[Filter | str] = (), batch: int = 500) -> Iterator[Item]:
         """Every item of the collection that meets the conditions, in a stable order."""
         filters = [Filter.parse(condition) if isinstance(condition, str) else condition for condition in where]
-        offset = 0
-        while page := self._rooms.items.listing(self.collection, limit=batch, offset=offset, filters=filters):
+        for page in self._rooms.items.pages(self.collection, batch=batch, filters=filters):
             yield from page
-            offset += len(page)
 
     def thumbnail(self, item_id: UUID) -> bytes | None:
         """The stored small picture, as JPEG bytes, if there is one."""

@@ -116,7 +116,9 @@ class Database:
             try:
                 ConnectionPool.check_connection(connection)
             except psycopg.Error:
-                with suppress(StoreError):  # the pool goes on to ask for another connection, and says so if it gets none
+                with suppress(
+                    StoreError
+                ):  # the pool goes on to ask for another connection, and says so if it gets none
                     self._revive()
                 raise
 
