@@ -157,7 +157,7 @@ def test_cut_between_commit_and_its_answer(folder: Folder, cutter: Cutter) -> No
         with through(cutter, folder, batch=16) as memory:
             reported = set()
             cutter.arm(b"COPY pg_temp.incoming ", b"COMMIT\0", after=0)
-            with pytest.raises(DatabaseUnreachable):
+            with pytest.raises(DatabaseUnreachable):  # noqa: PT012
                 for result in memory.index_each(*files[:count]):
                     if result.status == "indexed":
                         reported.add(result.uri)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,16 @@ from seemory.store.connect import stop_embedded
 from .conftest import Folder, tell
 
 TIMES = 3
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (17 << 20, resource.RLIM_INFINITY))
+from pathlib import Path
+from seemory.store.connect import open_database
+with open_database(None, home=Path(sys.argv[1])) as database, database.transaction("anna") as connection:
+    connection.execute("CREATE TABLE seemory.big AS SELECT repeat(md5(n::text), 60) FROM generate_series(1, 30000) n")
+"""
 
 
 @pytest.fixture
@@ -86,14 +95,7 @@ def test_limit_of_file_sizes(folder: Folder) -> None:
     """The same by another limit, which needs no right to mount: no file may grow beyond 17 MB, tables neither."""
     with folder.memory() as memory:
         memory.index(*sorted(folder.pictures.iterdir())[:8])
-    limited = (
-        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (17 << 20, resource.RLIM_INFINITY)); "
-        "import psycopg; from pathlib import Path; from seemory.store.connect import open_database\n"
-        "with open_database(None, home=Path(sys.argv[1])) as database:\n"
-        "    with database.transaction('anna') as connection:\n"
-        '        connection.execute("CREATE TABLE seemory.big AS SELECT repeat(md5(n::text), 60) FROM generate_series(1, 30000) n")'
-    )
-    run = subprocess.run([sys.executable, "-c", limited, str(folder.home)], capture_output=True, text=True, check=False)
+    run = subprocess.run([sys.executable, "-c", LIMITED, str(folder.home)], capture_output=True, text=True, check=False)
     assert run.returncode != 0
     assert "File too large" in run.stderr, run.stderr
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY

@@ -143,7 +143,7 @@ def test_all_connections_taken(folder: Folder) -> None:
         with database.transaction(None) as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
         url = embedded_url(folder.home)
-        with pytest.raises(psycopg.OperationalError):
+        with pytest.raises(psycopg.OperationalError):  # noqa: PT012
             while True:
                 held.enter_context(psycopg.connect(url))
         before = folder.postmaster()
@@ -167,7 +167,7 @@ def test_the_last_comer_does_not_stop_a_busy_warm_server(folder: Folder) -> None
     open_database(None, home=folder.home, keep_warm=True).close()
     url = embedded_url(folder.home)
     with ExitStack() as held:
-        with pytest.raises(psycopg.OperationalError):
+        with pytest.raises(psycopg.OperationalError):  # noqa: PT012
             while True:
                 held.enter_context(psycopg.connect(url))
         before = folder.postmaster()
