@@ -73,6 +73,7 @@ SAME_AS_METHODS = {
 OPERATORS = {
     "reembed start": "changes the encoder for all owners of a collection",
     "reembed status": "counts over all owners, and the reasons of failures",
+    "reembed queries": "the operator's words, a collection's and no owner's",
     "reembed switch": "for all owners",
     "reembed rollback": "for all owners",
     "reembed drop": "for all owners",
