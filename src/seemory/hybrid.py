@@ -19,7 +19,7 @@ from seemory.models.encoder import Encoder
 from seemory.search import Example, Searcher, by_sight, hit_of, require_page
 from seemory.store.query import Query
 from seemory.store.words import Outlook, Required, Words
-from seemory.types import ChannelAnswer, Filter, Generation, Hit, Hits, Item, Kind, Vector
+from seemory.types import ChannelAnswer, Filter, Generation, Hit, Hits, Kind, Vector
 from seemory.wording import Wording, read_wording
 
 POOL: Final = 200
@@ -67,7 +67,6 @@ class _Pools:
     lists: dict[str, list[tuple[UUID, float]]] = field(default_factory=dict)
     silent: dict[str, str] = field(default_factory=dict)
     """Channels that say nothing, with the reason."""
-    items: dict[UUID, Item] = field(default_factory=dict)
     words: Mapping[UUID, tuple[str, ...]] = field(default_factory=dict)
     calibration: Calibration | None = None
     """Of sentence vectors."""
@@ -148,7 +147,7 @@ class Finder:
         if not text:
             if not wording.hard:
                 raise UsageError("nothing to search for: give words, a picture, or an item")
-            return self._by_conditions(required, page)
+            return self._by_conditions(required, page, asked)
         if not any(asked.values()):
             raise UsageError("every channel has weight 0: nothing is left to search by")
         silent = self._silent(asked, outlook)
@@ -191,17 +190,17 @@ class Finder:
         channels["visual"] = ChannelAnswer(page.offset + len(hits), asked["visual"], 1.0)
         return Hits(hits, channels)
 
-    def _by_conditions(self, required: Required, page: Page) -> Hits:
+    def _by_conditions(self, required: Required, page: Page, asked: Mapping[str, float]) -> Hits:
         """Nothing is left to compare with: what meets the conditions, by how much it says so, then the newest."""
         condition = "the query has conditions alone"
-        channels = {name: ChannelAnswer(0, self._weights[name], 0.0, condition) for name in CHANNELS}
+        channels = {name: ChannelAnswer(0, asked[name], 0.0, condition) for name in CHANNELS}
         if page.min_score:
             return Hits((), channels)  # without a picture to compare there is no score
         found = self._words.meeting(
             self._collection, required, limit=page.limit, offset=page.offset, filters=page.filters, kind=page.kind
         )
         items = self._query.items([item_id for item_id, _ in found])
-        channels["words"] = ChannelAnswer(page.offset + len(found), self._weights["words"], 1.0)
+        channels["words"] = ChannelAnswer(page.offset + len(found), asked["words"], 1.0)
         why = ("words: it meets the conditions",)
         ranked = [item_id for item_id, _ in found if item_id in items]
         return Hits([hit_of(items[i], None, page.offset + n, 0.0, why) for n, i in enumerate(ranked, 1)], channels)
@@ -230,9 +229,9 @@ class Finder:
         if "text" not in pools.silent:
             self._ask_sentences(pools, text, query, depth, page, required)
         if query is not None and "visual" not in pools.silent:
-            found = self._near(pools, self._sight.generation, query.vector, depth, page, required)
+            found = self._near(self._sight.generation, query.vector, depth, page, required)
             pools.take("visual", found, "no item has a vector")
-        if reason is not None and not any(pools.lists.values()):
+        if reason is not None and asked["visual"] and not any(pools.lists.values()):
             raise reason
         shares = effective_weights(asked, pools.silent)
         if not any(shares.values()):  # a flat list is better than none
@@ -243,7 +242,8 @@ class Finder:
             marks = self._marks(pools, ranking, query)
             ranking = [item_id for item_id in ranking if marks[item_id][0] >= page.min_score]
         if query is not None and shares["visual"] and page.end > len(ranking):
-            rest = self._near(pools, self._sight.generation, query.vector, page.end, page, required, query)
+            least = -2.0 if page.min_score is None else self._sight.calibration([query]).cosine(page.min_score)
+            rest = self._near(self._sight.generation, query.vector, page.end, page, required, least)
             ranking += [item_id for item_id, _ in rest if item_id not in named]
         channels = {
             name: ChannelAnswer(len(pools.lists.get(name, ())), asked[name], shares[name], pools.silent.get(name))
@@ -275,33 +275,21 @@ class Finder:
         except ModelError as error:
             pools.silent["text"] = str(error)
             return
-        near = self._near(pools, generation, vector, depth, page, required)
+        near = self._near(generation, vector, depth, page, required)
         pools.take("text", near, "no item has a sentence vector")
 
     def _near(
-        self,
-        pools: _Pools,
-        generation: Generation,
-        vector: Vector,
-        depth: int,
-        page: Page,
-        required: Required,
-        least: Example | None = None,
+        self, generation: Generation, vector: Vector, depth: int, page: Page, required: Required, least: float = -2.0
     ) -> list[tuple[UUID, float]]:
-        """The nearest items; `least` is the query that the page's least score is about."""
-        neighbours = self._query.nearest(
+        return self._query.ranked(
             generation,
             vector,
             limit=depth,
             filters=page.filters,
             kind=page.kind,
             also=required.condition,
-            min_cosine=None
-            if least is None or page.min_score is None
-            else self._sight.calibration([least]).cosine(page.min_score),
+            min_cosine=least,
         )
-        pools.items |= {neighbour.item.item_id: neighbour.item for neighbour in neighbours}
-        return [(neighbour.item.item_id, neighbour.cosine) for neighbour in neighbours]
 
     def _marks(
         self, pools: _Pools, ranking: Sequence[UUID], query: Example | None
@@ -320,7 +308,7 @@ class Finder:
 
     def _hits(self, pools: _Pools, ranking: Sequence[UUID], query: Example | None, offset: int) -> list[Hit]:
         marks = self._marks(pools, ranking, query)
-        items = pools.items | self._query.items([item_id for item_id in ranking if item_id not in pools.items])
+        items = self._query.items(ranking)
         ranking = [item_id for item_id in ranking if item_id in items]  # others were forgotten meanwhile
         said = dict(pools.lists.get("text", ()))
         hits = []

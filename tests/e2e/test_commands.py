@@ -205,3 +205,33 @@ def test_change_of_encoder(seemory: Run, photos: Path, tmp_path: Path) -> None:
     assert seemory("reembed", "drop", stdin=subprocess.DEVNULL).returncode == 1, "nobody said yes"
     assert "is gone" in seemory("reembed", "drop", "--yes").stdout
     assert json.loads(seemory("backfill", "--json").stdout)["without_vector"] == 0
+
+
+def test_words_for_pictures(seemory: Run, photos: Path) -> None:
+    seemory("index", photos)
+    said = seemory("describe", photos / "cat.png", "--caption", "Minka", "--tag", "pet", "--tag", "tabby", "--json")
+    assert said.returncode == 0, said.stderr
+    assert json.loads(said.stdout)["embedded"] == 1
+    answer = json.loads(seemory("search", "where is Minka", "--json").stdout)
+    assert answer["hits"][0]["uri"].endswith("cat.png")
+    assert answer["channels"]["words"] == {"candidates": 1, "weight": 0.5, "effective": 0.25, "left_out": None}
+    assert answer["fusion"] == "rrf"
+    assert "cosine   -  " in seemory("search", '"Minka"').stdout
+    (photos / "words.csv").write_text("path,caption\nrocket.jpg,a launch\nnone.jpg,nothing\n")
+    table = seemory("describe", "--from", photos / "words.csv")
+    assert table.returncode == 1
+    assert "line 3: none.jpg: no item of the collection" in table.stderr
+    assert table.stdout == "1 described, 1 sentence vectors made, 1 rows could not be used\n"
+    assert seemory("describe", "--catch-up").stdout == "0 described, 0 sentence vectors made\n"
+    assert seemory("describe").returncode == seemory("describe", "--caption", "x", "--catch-up").returncode == 2
+    assert seemory("describe", photos / "cat.png").returncode == 2, "nothing was said"
+
+
+def test_saved_weights(seemory: Run, photos: Path) -> None:
+    seemory("index", photos / "cat.png")
+    own = ("--owner", "prefers")
+    assert "words    0" in seemory("prefer", "--weight", "words=0", *own).stdout
+    assert json.loads(seemory("prefer", "--json", *own).stdout)["saved"] == {"words": 0}
+    assert seemory("prefer", "--weight", "colour=1", *own).returncode == 2
+    assert seemory("prefer", "--weight", "words", *own).returncode == 2
+    assert json.loads(seemory("prefer", "--clear", "--json", *own).stdout)["saved"] == {}

@@ -107,6 +107,7 @@ def test_camera(make: object, model: object, expected: str | None) -> None:
 
 def test_comments_and_windows_captions() -> None:
     assert exif.metadata({0x9C9B: tuple("Été".encode("utf-16-le"))}, {}, {})["caption"] == "Été"
+    assert exif.metadata({0x9C9E: "Été; Strand ;;".encode("utf-16-le")}, {}, {}) == {"tags": ["Été", "Strand"]}
     assert exif.metadata({}, {0x9286: b"ASCII\0\0\0hello\0\0"}, {})["caption"] == "hello"
     assert exif.metadata({}, {0x9286: b"UNICODE\0" + "hé".encode("utf-16-le")}, {})["caption"] == "hé"
     assert exif.metadata({}, {0x9286: bytes(5000)}, {}) == {}

@@ -125,3 +125,37 @@ def test_owners_there_already_are_listed_and_stay_apart(empty: str) -> None:
         assert owners_of(connection, "photos") == ["anna", "ben"]
         assert connection.execute("SELECT count(*) FROM seemory.collection_owner").fetchone() == (0,)
         assert connection.execute("SELECT count(*) FROM seemory.asset").fetchone() == (0,)
+
+
+def test_items_there_already_get_their_words(empty: str) -> None:
+    with psycopg.connect(empty) as connection:
+        migrate(connection, migrations()[:3])
+        connection.execute("INSERT INTO seemory.collection (name) VALUES ('photos')")
+        for owner, uri, caption in (("anna", "/x/GoldenGate.jpg", None), ("ben", "/x/fog.jpg", "a ferry")):
+            connection.execute("SELECT set_config('seemory.owner', %s, true)", [owner])
+            connection.execute(
+                """
+                WITH place AS (SELECT id FROM seemory.collection), owner AS (
+                    INSERT INTO seemory.collection_owner SELECT %(owner)s, id FROM place), asset AS (
+                    INSERT INTO seemory.asset (owner_id, id, collection_id, kind, uri, bytes, mtime_ns, metadata)
+                    SELECT %(owner)s, gen_random_uuid(), id, 'image', %(uri)s, 1, 1, '{"caption": "by the sea"}'
+                    FROM place
+                    RETURNING id, collection_id)
+                INSERT INTO seemory.item (owner_id, id, asset_id, collection_id, kind, caption)
+                SELECT %(owner)s, gen_random_uuid(), id, collection_id, 'image', %(caption)s FROM asset""",
+                {"owner": owner, "uri": uri, "caption": caption},
+            )
+    with psycopg.connect(empty) as connection:
+        migrate(connection)
+        assert connection.execute("SELECT count(*) FROM seemory.item").fetchone() == (0,), "the policy holds again"
+        for owner, words, language in (
+            ("anna", {"golden", "gate", "sea"}, None),
+            ("ben", {"fog", "ferri", "sea"}, "english"),
+        ):
+            connection.execute("SELECT set_config('seemory.owner', %s, true)", [owner])
+            row = connection.execute("SELECT tsvector_to_array(document), language FROM seemory.item").fetchone()
+            assert row is not None
+            assert (words <= set(row[0]), row[1]) == (True, language)
+            assert connection.execute("SELECT languages FROM seemory.collection_owner").fetchall() == [(["english"],)]
+            known = "SELECT count(*) = cardinality(%s::text[]) FROM seemory.vocabulary"
+            assert connection.execute(known, [row[0]]).fetchone() == (True,)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID, uuid4
 
 import psycopg
@@ -247,6 +249,26 @@ def test_one_owner_s_words_find_nothing_of_another(
     for table in ("vocabulary", "preference"):
         with database.transaction(None) as connection:
             assert connection.execute(f"SELECT count(*) FROM seemory.{table}").fetchone() == (0,)
+
+
+def test_writers_of_the_same_new_words_wait_for_one_another(
+    database: Database, owner: str, items: Items, descriptions: Descriptions, generation: Generation
+) -> None:
+    """Ten at once say the same words, each in another order, of items in common, while the files are indexed anew."""
+    name = generation.collection
+    outcomes = [outcome(f"/p/{n}.jpg", n) for n in range(40)]
+    items.write(name, generation, outcomes)
+    ids = [item.item_id for item in items.listing(name)]
+
+    def say(number: int) -> int:
+        mine = random.Random(number)
+        words = [f"word{n}" for n in mine.sample(range(300), 200)]
+        if number % 3 == 0:
+            return items.write(name, generation, mine.sample(outcomes, 30))
+        return len(descriptions.write({item: Description(notes=" ".join(words)) for item in mine.sample(ids, 30)}))
+
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(say, range(12))) == [30] * 12
 
 
 @examples(max_examples=40)

@@ -106,8 +106,9 @@ def metadata(main: Mapping[int, Any], photo: Mapping[int, Any], gps: Mapping[int
         "orientation": turned if turned != 1 else None,
         "caption": _text(main.get(0x010E)) or _utf16(main.get(0x9C9B)) or _comment(photo.get(0x9286)),
         "software": _text(main.get(0x0131)),
+        "tags": [tag for tag in (part.strip() for part in (_utf16(main.get(0x9C9E)) or "").split(";")) if tag],
     }
-    return {name: value for name, value in found.items() if value not in (None, "")}
+    return {name: value for name, value in found.items() if value not in (None, "", [])}
 
 
 def _text(value: object) -> str | None:

@@ -22,13 +22,13 @@ from seemory.types import Description, EmbeddingRecord, Generation, Vector
 LONGEST = 1_000_000
 """Characters of one text of an item."""
 
-# The rows are locked in the order of their ids, so that two writers wait for one another and never in a ring.
+# The rows are locked in the order in which indexing writes them, so that writers wait for one another, never in a ring.
 _CURRENT = """
 SELECT i.id, i.collection_id, i.caption, i.tags, i.notes, i.transcript, i.language
 FROM seemory.item i
 WHERE i.owner_id = %s AND i.id = ANY (%s)
   AND i.collection_id = (SELECT id FROM seemory.collection WHERE name = %s)
-ORDER BY i.id FOR UPDATE"""
+ORDER BY i.asset_id, i.ordinal FOR NO KEY UPDATE"""
 
 _CHANGE = """
 UPDATE seemory.item i

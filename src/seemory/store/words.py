@@ -17,7 +17,7 @@ from seemory.store.texts import clean
 from seemory.store.vocabulary import require_languages
 from seemory.types import Filter, Kind
 
-MOST_WORDS: Final = 64
+MOST_WORDS: Final = 32
 """Of a query that are looked for; the later ones are not."""
 
 _MOST_TEXT = 8_000  # characters of a query that are read
@@ -54,17 +54,24 @@ FROM unnest(%s::text[]) WITH ORDINALITY AS phrases (phrase, n), unnest(%s::text[
 # weight of the best place where it stands, ts_rank_cd by nothing: fifty times in a transcript outweigh no caption.
 _MATCHING = """
 WITH matched AS MATERIALIZED (
-    SELECT i.id, i.document
-    FROM seemory.item i JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i.asset_id
+    SELECT i.id, i.asset_id, i.document FROM seemory.item i {assets}
     WHERE i.owner_id = %s AND i.collection_id = (SELECT id FROM seemory.collection WHERE name = %s)
       AND i.document @@ %s::tsquery AND {conditions}),
-said AS MATERIALIZED (
-    SELECT m.id, w.lexeme, ts_rank(m.document, w.query, 1) AS rank
-    FROM matched m JOIN unnest(%s::text[], %s::tsquery[]) AS w (lexeme, query) ON m.document @@ w.query),
-rarity AS (
-    SELECT lexeme, ln(1 + (SELECT count(*) FROM matched)::float8 / count(*)) AS weight FROM said GROUP BY lexeme)
-SELECT id, round(sum(weight * rank)::numeric, 9)::float8 AS score, array_agg(lexeme ORDER BY lexeme)
-FROM said JOIN rarity USING (lexeme) GROUP BY id ORDER BY score DESC, id LIMIT %s"""
+weighed AS MATERIALIZED (
+    SELECT w.lexeme, w.query, ln(1 + (SELECT count(*) FROM matched)::float8
+        / greatest(1, (SELECT count(*) FROM matched WHERE document @@ w.query))) AS weight
+    FROM unnest(%s::text[], %s::tsquery[]) AS w (lexeme, query)),
+ranked AS (
+    SELECT m.*, (SELECT sum(w.weight * ts_rank(m.document, w.query, 1)) FROM weighed w) AS score
+    FROM matched m ORDER BY score DESC, m.id)
+SELECT id, score, ARRAY(SELECT w.lexeme FROM weighed w WHERE ranked.document @@ w.query ORDER BY w.lexeme)
+FROM ranked WHERE {there} LIMIT %s"""
+
+# Looked up for one item after the other, best first, until there are enough.
+_THERE = """
+(SELECT a.missing_at IS NULL FROM seemory.asset a WHERE a.owner_id = %s AND a.id = ranked.asset_id)"""
+
+_ASSETS = "JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i.asset_id"
 
 _ALONE = """
 SELECT i.id, coalesce(round(ts_rank_cd(i.document, %s::tsquery, 33)::numeric, 9), 0)::float8
@@ -191,11 +198,16 @@ class Words:
         """The items that have any of the words (stems, as `known` gives them) and meet the conditions, best first."""
         if not words:
             return Matches((), {})
-        clause, values = _where(filters, kind, required)
         queries = [_quoted(word) for word in words]
-        parameters = [self.owner, collection, " | ".join(queries), *values, list(words), queries, limit]
+        clause, values = _where(filters, kind, required)
+        assets, there, owner = SQL(_ASSETS), SQL("true"), []
+        if not filters:  # nearly all are there: files are asked for in the order of the ranking, and only until enough
+            clause, values = _where((), kind, required, gone=True)
+            assets, there, owner = SQL(""), SQL(_THERE), [self.owner]
+        statement = SQL(_MATCHING).format(assets=assets, conditions=clause, there=there)
+        asked = [self.owner, collection, " | ".join(queries), *values, list(words), queries, *owner, limit]
         with self._database.transaction(self.owner) as connection:
-            rows = connection.execute(SQL(_MATCHING).format(conditions=clause), parameters).fetchall()
+            rows = connection.execute(statement, asked).fetchall()
         found = [(item_id, score) for item_id, score, _ in rows]
         return Matches(found, {item_id: tuple(said) for item_id, _, said in rows})
 
@@ -216,9 +228,12 @@ class Words:
             return connection.execute(SQL(_ALONE).format(conditions=clause), parameters).fetchall()
 
 
-def _where(filters: Sequence[Filter], kind: Kind | None, required: Required) -> tuple[Composed, list[Any]]:
+def _where(
+    filters: Sequence[Filter], kind: Kind | None, required: Required, *, gone: bool = False
+) -> tuple[Composed, list[Any]]:
+    """The clause over `item i` and, unless `gone` files pass, over `asset a`."""
     clause, values = conditions(filters)
-    parts = [clause, SQL("a.missing_at IS NULL")]
+    parts = [clause] if gone else [clause, SQL("a.missing_at IS NULL")]
     if also := required.condition:
         parts.append(also[0])
         values += also[1]
