@@ -132,7 +132,7 @@ def test_pictures_and_items_are_compared_by_sight_alone(told: Memory, package_ph
 @pytest.mark.parametrize("fusion", ["rrf", "minmax"])
 def test_pages_join_without_a_gap(told: Memory, fusion: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for pool in (200, 3):  # also where the channels name fewer than there are
-        monkeypatch.setattr("seemory.hybrid.POOL", pool)
+        monkeypatch.setattr("seemory.channels.POOL", pool)
         whole = told.search("my neighbour at night", limit=8, fusion=fusion)
         assert len({hit.item_id for hit in whole}) == 8
         assert [hit.rank for hit in whole] == list(range(1, 9))

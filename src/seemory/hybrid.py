@@ -1,83 +1,22 @@
 """A query in words → what sight, sentence vectors and words each find → one ranking, with what each contributed.
 
-Each channel names its best `POOL` items, whatever page is asked for, so that pages never disagree; beyond the items
-named by any of them the ranking goes on by sight alone.
+Each channel names its best `channels.POOL` items, whatever page is asked for, so that pages never disagree; beyond the
+items named by any of them the ranking goes on by sight alone.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from seemory.calibration import Calibration
-from seemory.errors import ModelError, ModelUnavailable, TowerMissing, UsageError
-from seemory.fusion import FUSIONS, FusionName, effective_weights, is_flat
-from seemory.models.encoder import Encoder
+from seemory.channels import CHANNELS, Channels, Page, Pools, Sentences, require_weights
+from seemory.errors import UsageError
+from seemory.fusion import FUSIONS, FusionName, effective_weights
 from seemory.search import Example, Searcher, by_sight, hit_of, require_page
 from seemory.store.query import Query
 from seemory.store.words import Outlook, Required, Words
-from seemory.types import ChannelAnswer, Filter, Generation, Hit, Hits, Kind, Vector
+from seemory.types import ChannelAnswer, Hit, Hits
 from seemory.wording import Wording, read_wording
-
-POOL: Final = 200
-"""Items that each channel names. The last of them counts 1/260 by reciprocal rank, a quarter of the first."""
-
-CHANNELS: Final = ("visual", "text", "words")
-
-Sentences = Callable[[], tuple[Generation, Encoder] | None]
-"""The live generation of sentence vectors and its encoder; None if there is none. Raises ModelError."""
-
-
-def require_weights(weights: Mapping[str, float]) -> None:
-    """Refuse weights that cannot be.
-
-    Raises:
-        UsageError: a channel does not exist, or a weight is negative or no number.
-    """
-    for name, weight in weights.items():
-        if name not in CHANNELS:
-            raise UsageError(f"{name!r} is no channel: weigh {', '.join(CHANNELS)}, for example words=0.5")
-        if not math.isfinite(weight) or weight < 0:
-            raise UsageError(f"the weight of {name} must be 0 or more, not {weight}")
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Which part of the ranking, and which items are in it at all."""
-
-    limit: int = 10
-    offset: int = 0
-    min_score: float | None = None
-    kind: Kind | None = None
-    filters: Sequence[Filter] = ()
-
-    @property
-    def end(self) -> int:
-        """Where it ends in the ranking."""
-        return self.offset + self.limit
-
-
-@dataclass(slots=True)
-class _Pools:
-    """What the channels named, and what is known of it."""
-
-    lists: dict[str, list[tuple[UUID, float]]] = field(default_factory=dict)
-    silent: dict[str, str] = field(default_factory=dict)
-    """Channels that say nothing, with the reason."""
-    words: Mapping[UUID, tuple[str, ...]] = field(default_factory=dict)
-    calibration: Calibration | None = None
-    """Of sentence vectors."""
-
-    def take(self, channel: str, found: Sequence[tuple[UUID, float]], nothing: str) -> None:
-        """Keep what a channel named."""
-        self.lists[channel] = list(found)
-        if not found:
-            self.silent[channel] = nothing
-        elif is_flat(found):
-            self.silent[channel] = f"flat: all {len(found)} that it named are equally good"
 
 
 class Finder:
@@ -108,7 +47,7 @@ class Finder:
         self._sight = sight
         self._query = query
         self._words = words
-        self._sentences = sentences
+        self._channels = Channels(sight, query, words, sentences)
         self._weights = weights
         self._fusion = fusion
         self._language = language
@@ -215,114 +154,45 @@ class Finder:
         words: Sequence[str],
         fusion: FusionName,
     ) -> Hits:
-        pools = _Pools(silent=dict(silent))
-        reason: ModelError | None = None
-        query: Example | None = None
-        try:
-            query = self._sight.words(text)
-        except (TowerMissing, ModelUnavailable) as error:  # what was said can still be searched
-            reason = error
-            pools.silent.setdefault("visual", str(error))
-        depth = POOL if len(CHANNELS) - len(pools.silent) > 1 else max(POOL, page.end)
-        if "words" not in pools.silent:
-            self._ask_words(pools, words, depth, page, required)
-        if "text" not in pools.silent:
-            self._ask_sentences(pools, text, query, depth, page, required)
-        if query is not None and "visual" not in pools.silent:
-            found = self._near(self._sight.generation, query.vector, depth, page, required)
-            pools.take("visual", found, "no item has a vector")
-        if reason is not None and asked["visual"] and not any(pools.lists.values()):
-            raise reason
+        pools = self._channels.ask(text, words, page, required, silent)
+        if pools.failure is not None and asked["visual"] and not any(pools.lists.values()):
+            raise pools.failure
         shares = effective_weights(asked, pools.silent)
         if not any(shares.values()):  # a flat list is better than none
             shares = effective_weights(asked, {name: "" for name in CHANNELS if not pools.lists.get(name)})
         ranking = _ranking({name: found for name, found in pools.lists.items() if shares[name]}, shares, fusion)
         named = set(ranking)
         if page.min_score is not None:
-            marks = self._marks(pools, ranking, query)
+            marks = self._channels.marks(pools, ranking)
             ranking = [item_id for item_id in ranking if marks[item_id][0] >= page.min_score]
-        if query is not None and shares["visual"] and page.end > len(ranking):
-            least = -2.0 if page.min_score is None else self._sight.calibration([query]).cosine(page.min_score)
-            rest = self._near(self._sight.generation, query.vector, page.end, page, required, least)
+        if pools.query is not None and shares["visual"] and page.end > len(ranking):
+            rest = self._channels.seen(pools.query, page.end, page, required, scored=True)
             ranking += [item_id for item_id, _ in rest if item_id not in named]
         channels = {
             name: ChannelAnswer(len(pools.lists.get(name, ())), asked[name], shares[name], pools.silent.get(name))
             for name in CHANNELS
         }
         several = sum(share > 0 for share in shares.values()) > 1
-        hits = self._hits(pools, ranking[page.offset : page.end], query, page.offset)
+        hits = self._hits(pools, ranking[page.offset : page.end], page.offset)
         return Hits(hits, channels, fusion if several else None)
 
-    def _ask_words(self, pools: _Pools, words: Sequence[str], depth: int, page: Page, required: Required) -> None:
-        matches = self._words.matching(
-            self._collection, words, limit=depth, filters=page.filters, kind=page.kind, required=required
-        )
-        pools.words = matches.words
-        pools.take("words", matches.found, "no item has any word of the query")
-
-    def _ask_sentences(
-        self, pools: _Pools, text: str, query: Example | None, depth: int, page: Page, required: Required
-    ) -> None:
-        try:
-            found = self._sentences()
-            if found is None:  # it was there a moment ago
-                pools.silent["text"] = "no item has a sentence vector"
-                return
-            generation, encoder = found
-            pools.calibration = Calibration(encoder.calibration("text_to_text"))
-            same = query is not None and encoder is self._sight.encoder
-            vector = query.vector if query is not None and same else encoder.embed_texts([text])[0]
-        except ModelError as error:
-            pools.silent["text"] = str(error)
-            return
-        near = self._near(generation, vector, depth, page, required)
-        pools.take("text", near, "no item has a sentence vector")
-
-    def _near(
-        self, generation: Generation, vector: Vector, depth: int, page: Page, required: Required, least: float = -2.0
-    ) -> list[tuple[UUID, float]]:
-        return self._query.ranked(
-            generation,
-            vector,
-            limit=depth,
-            filters=page.filters,
-            kind=page.kind,
-            also=required.condition,
-            min_cosine=least,
-        )
-
-    def _marks(
-        self, pools: _Pools, ranking: Sequence[UUID], query: Example | None
-    ) -> dict[UUID, tuple[float, float | None]]:
-        """Each item's score and cosine: by sight, or, without a picture's vector, its score by what was said of it."""
-        seen = self._query.cosines(self._sight.generation, query.vector, ranking) if query is not None else {}
-        said = dict(pools.lists.get("text", ()))
-        calibration = None if query is None else self._sight.calibration([query])
-
-        def score(item_id: UUID) -> float:
-            if calibration is not None and item_id in seen:
-                return calibration.score(seen[item_id])
-            return pools.calibration.score(said[item_id]) if pools.calibration and item_id in said else 0.0
-
-        return {item_id: (score(item_id), seen.get(item_id)) for item_id in ranking}
-
-    def _hits(self, pools: _Pools, ranking: Sequence[UUID], query: Example | None, offset: int) -> list[Hit]:
-        marks = self._marks(pools, ranking, query)
+    def _hits(self, pools: Pools, ranking: Sequence[UUID], offset: int) -> list[Hit]:
+        marks, meant = self._channels.marks(pools, ranking), pools.meant
         items = self._query.items(ranking)
-        ranking = [item_id for item_id in ranking if item_id in items]  # others were forgotten meanwhile
-        said = dict(pools.lists.get("text", ()))
-        hits = []
-        for rank, item_id in enumerate(ranking, offset + 1):
+        hits: list[Hit] = []
+        for item_id in ranking:
+            if item_id not in items:  # it was forgotten meanwhile
+                continue
             score, cosine = marks[item_id]
             why = []
-            if query is not None and cosine is not None:
-                why.append(by_sight(cosine, self._sight.calibration([query])))
-            if item_id in said:
-                why.append(f"text: cosine {said[item_id]:.3f} to what was said of it")
+            if pools.query is not None and cosine is not None:
+                why.append(by_sight(cosine, self._sight.calibration([pools.query])))
+            if item_id in meant:
+                why.append(f"text: cosine {meant[item_id]:.3f} to what was said of it")
             if item_id in pools.words:
                 why.append(f"words: {', '.join(pools.words[item_id])}")
             why.append(f"answered by {self._sight.generation.table}")
-            hits.append(hit_of(items[item_id], cosine, rank, score, tuple(why)))
+            hits.append(hit_of(items[item_id], cosine, offset + len(hits) + 1, score, tuple(why)))
         return hits
 
 

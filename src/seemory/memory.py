@@ -181,7 +181,7 @@ class Memory:
             UsageError: nothing was asked for, or something of it is wrong.
             MediaError: the picture cannot be read.
         """
-        from seemory.hybrid import Page
+        from seemory.channels import Page
 
         if kind is not None and kind not in get_args(Kind):
             raise UsageError(f"kind is one of {', '.join(get_args(Kind))}, not {kind!r}")

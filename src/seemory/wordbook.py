@@ -80,7 +80,7 @@ class Wordbook:
 
     def prefer(self, weights: Mapping[str, float]) -> dict[str, float]:
         """The owner's saved weights, after these were put over them."""
-        from seemory.hybrid import require_weights
+        from seemory.channels import require_weights
 
         require_weights(weights)
         saved = self.preferences.weights() | dict(weights)
