@@ -171,6 +171,7 @@ class Item:
     tags: tuple[str, ...]
     notes: str | None
     transcript: str | None
+    """Whole in an item that was asked for by itself; of hits and in listings its first 1,000 characters."""
     language: str | None
     """The text search configuration of the words above."""
     metadata: Mapping[str, Any]

@@ -18,7 +18,7 @@ from seemory.store import naming
 from seemory.store.ann_index import ensure_index
 from seemory.store.connect import Database
 from seemory.store.filters import conditions
-from seemory.store.rows import ITEM_COLUMNS, KNOWN_STATE, item_of, known_columns, known_of
+from seemory.store.rows import ITEM_COLUMNS, KNOWN_STATE, WHOLE_ITEM_COLUMNS, item_of, known_columns, known_of
 from seemory.store.statistics import collection_statistics
 from seemory.store.texts import escape, unescape
 from seemory.store.vocabulary import rename
@@ -206,7 +206,8 @@ class Items:
             ItemNotFound: this owner has none with that id.
         """
         with self._transaction() as connection:
-            row = connection.execute(_ITEMS + "i.id = %s", [self.owner, item_id]).fetchone()
+            whole = _ITEMS.replace(ITEM_COLUMNS, WHOLE_ITEM_COLUMNS)
+            row = connection.execute(whole + "i.id = %s", [self.owner, item_id]).fetchone()
         if row is None:
             raise ItemNotFound(f"there is no item {item_id}")
         return item_of(row)

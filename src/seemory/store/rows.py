@@ -9,9 +9,12 @@ from seemory.types import Item, KnownFile
 
 ITEM_COLUMNS = """
 i.id, i.asset_id, i.kind, a.uri, encode(a.sha256, 'hex'), a.bytes, a.width, a.height, a.taken_at, a.camera, a.format,
-i.start_s, i.end_s, i.caption, i.tags, i.notes, i.transcript, i.language, a.metadata || i.metadata,
+i.start_s, i.end_s, i.caption, i.tags, i.notes, left(i.transcript, 1000), i.language, a.metadata || i.metadata,
 a.missing_at IS NOT NULL"""
-"""The columns of an `Item`, in its order, from `asset a` and `item i`."""
+"""The columns of an `Item`, in its order, from `asset a` and `item i`; of a transcript the beginning."""
+
+WHOLE_ITEM_COLUMNS = ITEM_COLUMNS.replace("left(i.transcript, 1000)", "i.transcript")
+"""The same with the whole transcript."""
 
 _URI, _TAGS = 3, 14
 
