@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from seemory.models.encoder import Encoder
     from seemory.reembedding import Reembedding
     from seemory.store.connect import Database
+    from seemory.store.explaining import Explanation
     from seemory.zero_shot import LabelScore
 
 Paths = str | os.PathLike[str]
@@ -195,6 +196,39 @@ class Memory:
             )
             finder = self._rooms.wordbook.finder(searcher, self._rooms.query)
             return finder.find(words or "", examples, page=page, weights=weights, fusion=fusion, language=language)
+
+        return self._rooms.steadily(answer)
+
+    def explain(
+        self,
+        words: str | None = None,
+        *,
+        image: Paths | None = None,
+        like: UUID | str | None = None,
+        vector: ArrayLike | None = None,
+        plus: Sequence[str] = (),
+        minus: Sequence[str] = (),
+        limit: int = 10,
+        offset: int = 0,
+        kind: Kind | None = None,
+        where: Sequence[Filter | str] = (),
+    ) -> Explanation:
+        """How the channel `visual` answers such a search: whether all rows are compared, the filter goes first, or the
+        index is asked; what that was chosen by; Postgres's plan with times and buffers. Nothing in it counts other
+        owners' rows.
+
+        Arguments and errors are those of `search`.
+        """
+        filters = [Filter.parse(condition) if isinstance(condition, str) else condition for condition in where]
+
+        def answer() -> Explanation:
+            searcher = self._rooms.searcher()
+            examples = list(
+                self._rooms.terms.examples(searcher, image=image, like=like, vector=vector, plus=plus, minus=minus)
+            )
+            if words:
+                examples.append(searcher.words(words))
+            return searcher.explain(examples, limit=limit, offset=offset, kind=kind, filters=filters)
 
         return self._rooms.steadily(answer)
 

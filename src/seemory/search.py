@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from seemory.calibration import Calibration
 from seemory.errors import SeemoryError, UsageError
 from seemory.models.encoder import UNMEASURED, Encoder
+from seemory.store.explaining import Explanation
 from seemory.store.filters import Condition
 from seemory.store.query import Query
 from seemory.types import CosineStatistics, Filter, Generation, Hit, Item, Kind, Vector, Vectors
@@ -156,6 +157,28 @@ class Searcher:
             )
             for n, neighbour in enumerate(neighbours, start=1)
         ]
+
+    def explain(
+        self,
+        examples: Sequence[Example],
+        *,
+        limit: int = 10,
+        offset: int = 0,
+        kind: Kind | None = None,
+        filters: Sequence[Filter] = (),
+    ) -> Explanation:
+        """How `hits` finds the nearest items: the way, what it was chosen by, what Postgres did. Raises as `hits`."""
+        require_page(limit, offset)
+        exclude = [example.item_id for example in examples if example.item_id is not None]
+        return self._query.explain(
+            self.generation,
+            combine(examples),
+            limit=limit,
+            offset=offset,
+            filters=filters,
+            kind=kind,
+            exclude=exclude,
+        )
 
     def calibration(self, examples: Sequence[Example]) -> Calibration:
         """The calibration of the examples' directions; a mix of words and pictures lies between the two."""

@@ -121,9 +121,9 @@ def test_the_index_is_built_when_an_owner_has_many_rows(
     assert "m='16', ef_construction='128'" in definition
 
 
-@pytest.mark.parametrize("dim", [0, -1, 4001])
-def test_width_that_no_index_takes(database: Database, dim: int) -> None:
-    with pytest.raises(UsageError, match="4000"):
+@pytest.mark.parametrize("dim", [0, -1, 16_001])
+def test_width_that_cannot_be_stored(database: Database, dim: int) -> None:
+    with pytest.raises(UsageError, match="16000"):
         make(database, f"c-{uuid4()}", dim=dim)
 
 

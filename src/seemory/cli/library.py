@@ -84,6 +84,7 @@ def index(
 @weight_option
 @click.option("--fusion", type=click.Choice(["rrf", "minmax"]), help="How the channels become one ranking.")
 @click.option("--language", help="To read the words in; by default all that were used in describing.")
+@click.option("--explain", is_flag=True, help="Print how the vectors were searched, and Postgres's plan, not hits.")
 @where_it_is
 @as_json
 def search(
@@ -100,6 +101,7 @@ def search(
     weights: dict[str, float],
     fusion: str | None,
     language: str | None,
+    explain: bool,
     json_: bool,
     **where: Any,
 ) -> None:
@@ -109,6 +111,15 @@ def search(
     """
     text = " ".join(words)
     with memory_for(**where) as memory:
+        if explain:
+            asked: dict[str, Any] = {"image": image, "like": like, "plus": plus, "minus": minus}
+            part: dict[str, Any] = {"limit": limit, "offset": offset, "kind": kind, "where": conditions}
+            explained = memory.explain(text, **asked, **part)
+            if json_:
+                print_json(explained.as_json())
+            else:
+                click.echo(explained.as_text())
+            return
         start = time.perf_counter()
         hits = memory.search(
             text,

@@ -27,6 +27,7 @@ SMALLEST_EF = 128
 TIES = 16  # rows fetched beyond the last wanted one, so that a tie there is seen
 _FILTER_FIRST_ROWS = 20_000  # where the index would have to look at too many rows for each that passes
 _OUTSIDE_ROWS = 20_000  # where the wide beam that such a query needs is no cheaper than comparing all
+_OUTSIDE_EACH = 9  # more rows that the index is asked for then, for each that is wanted
 _REMEMBER_S = 30.0  # how long an owner's number of rows and a filter's share are believed
 _CLOUD_S = 600.0
 _SAMPLED = 400
@@ -116,8 +117,9 @@ class Chooser:
         inside = self._inside(connection, ask)
         if not inside and share is None and not ann_index.is_wide(ask.generation):
             estimated = self._planned(connection, ask.generation, SQL("true"), ())
-            if estimated <= _OUTSIDE_ROWS:
-                reason = f"the query is unlike all rows, and the planner expects no more than {_OUTSIDE_ROWS:,}"
+            most = round(_OUTSIDE_ROWS * (1 + (ask.wanted + TIES) / 100))
+            if estimated <= most:
+                reason = f"the query is unlike all rows, and the planner expects no more than {most:,}"
                 return Choice("all", reason, rows, estimated)
         ef = max(SMALLEST_EF if inside else LARGEST_EF, 2 * (ask.wanted + TIES))
         if share is not None:
@@ -127,9 +129,10 @@ class Chooser:
                 reason = f"of a sample {share:.1%} pass: some {passing:,} rows"
                 return Choice("filter first", reason, rows, estimated, share)
             ef = round(ef / share)
-        # More rows than one round of the scan gives make it take another round: of the two, recall is that of a beam
-        # twice as wide as pgvector allows.
-        scanned = ask.wanted + TIES + (0 if inside else round(LARGEST_EF * (1.0 if share is None else share)))
+        # More rows than one round of the scan gives make it take another round: of several, recall is that of a beam
+        # several times as wide as pgvector allows.
+        more = 0 if inside else LARGEST_EF + _OUTSIDE_EACH * (ask.wanted + TIES)
+        scanned = ask.wanted + TIES + round(more * (1.0 if share is None else share))
         if ann_index.is_wide(ask.generation):
             scanned = max(_PREFIX_SCANNED, _PREFIX_EACH * (ask.wanted + TIES))
         reason = "many rows could be hits, " + ("the query is like them" if inside else "the query is unlike them all")

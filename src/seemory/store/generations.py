@@ -8,11 +8,12 @@ import psycopg
 from psycopg import sql
 
 from seemory.errors import StoreError, UsageError
+from seemory.store.ann_index import WIDEST_INDEXED
 from seemory.store.connect import Database
 from seemory.store.texts import clean
 from seemory.types import Channel, Generation
 
-MOST_DIMENSIONS = 4000  # of a halfvec index
+MOST_DIMENSIONS = 16_000  # of a halfvec
 
 _SELECT = """
 SELECT g.id, c.name, g.channel, g.table_name, g.model, g.fingerprint, g.dim, g.state
@@ -25,7 +26,8 @@ LEFT JOIN seemory.rollout r ON r.owner_id = %(owner)s AND r.collection_id = g.co
 ANSWERS = "coalesce(g.id = r.generation_id, g.state = 'live')"
 """Whether the generation answers for the owner; for nobody in particular (NULL), whether it is the live one."""
 
-# STORAGE MAIN keeps vectors of more than some 1,000 dimensions in the row, where an exact scan finds them at once.
+# STORAGE MAIN keeps vectors of more than some 1,000 dimensions in the row, where an exact scan finds them at once. What
+# is wider than an index takes does not fit a page: it lies outside, and no time is spent on trying to shrink it.
 _MAKE_TABLE = """
 CREATE TABLE {table} (
     owner_id  text NOT NULL CHECK (owner_id <> ''),
@@ -35,7 +37,7 @@ CREATE TABLE {table} (
     PRIMARY KEY (owner_id, item_id),
     FOREIGN KEY (owner_id, item_id) REFERENCES seemory.item (owner_id, id) ON DELETE CASCADE
 );
-ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE MAIN;
+ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE {storage};
 ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
 ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
 CREATE POLICY owner ON {table}
@@ -77,7 +79,7 @@ class Generations:
         With `first`, nothing is made beside a live one: that is returned, whatever its fingerprint.
 
         Raises:
-            UsageError: more dimensions than the index takes, or a name that is empty or cannot be stored.
+            UsageError: more dimensions than can be stored, or a name that is empty or cannot be stored.
         """
         require_width(model, dim)
         if not collection.strip() or clean(collection) != collection:
@@ -104,15 +106,15 @@ class Generations:
 
 
 def require_width(model: str, dim: int) -> None:
-    """Refuse vectors that no index takes.
+    """Refuse vectors that cannot be stored.
 
     Raises:
         UsageError: they have none, or too many dimensions.
     """
     if not 0 < dim <= MOST_DIMENSIONS:
         raise UsageError(
-            f"{model} has {dim} dimensions, and the index of half-precision vectors takes at most "
-            f"{MOST_DIMENSIONS}: choose a narrower encoder"
+            f"{model} has {dim} dimensions, and a half-precision vector has 1 to {MOST_DIMENSIONS}: "
+            f"choose a narrower encoder"
         )
 
 
@@ -158,5 +160,11 @@ def make_generation(
     if row is None:
         raise StoreError(f"collection {collection!r} vanished while its generation was made")
     number, name, state = row
-    connection.execute(sql.SQL(_MAKE_TABLE).format(table=sql.Identifier("seemory", name), dim=sql.Literal(dim)))
+    connection.execute(
+        sql.SQL(_MAKE_TABLE).format(
+            table=sql.Identifier("seemory", name),
+            dim=sql.Literal(dim),
+            storage=sql.SQL("EXTERNAL" if dim > WIDEST_INDEXED else "MAIN"),
+        )
+    )
     return Generation(number, collection, channel, name, model, fingerprint, dim, state)

@@ -10,10 +10,11 @@ import numpy as np
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from seemory.store.ann_index import is_wide
 from seemory.types import Generation
 
-ALL_PAIRS = 20_000
-"""Up to so many vectors every pair is compared: 200 million pairs of 512 dimensions are a matter of seconds."""
+ALL_PAIRS = 50_000
+"""Up to so many vectors every pair is compared (measured: docs/decisions.md)."""
 
 _NEIGHBOURS = 20
 _BLOCK = 2048
@@ -45,11 +46,12 @@ def near_pairs(
     names: dict[str, Any] = {"owner": owner}
     with connection.cursor(binary=True) as cursor:
         statement = SQL("SELECT v.item_id, v.embedding" + _PRESENT + " ORDER BY v.item_id LIMIT %(most)s")
-        rows = cursor.execute(statement.format(table=table), names | {"most": ALL_PAIRS + 1}).fetchall()
-    if len(rows) <= ALL_PAIRS:
+        most = None if is_wide(generation) else ALL_PAIRS + 1  # an index of beginnings says too little of a pair
+        rows = cursor.execute(statement.format(table=table), names | {"most": most}).fetchall()
+    if most is None or len(rows) < most:
         return _all_pairs(rows, threshold, limit)
     connection.execute(
-        "SELECT set_config('hnsw.iterative_scan', 'strict_order', true), set_config('hnsw.ef_search', '64', true), "
+        "SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', '128', true), "
         "set_config('enable_sort', 'on', true), set_config('enable_seqscan', 'off', true)"
     )
     names |= {"neighbours": _NEIGHBOURS + 1, "threshold": threshold, "limit": limit}

@@ -152,7 +152,8 @@ class Query:
     def near_pairs(self, generation: Generation, threshold: float, limit: int) -> list[tuple[UUID, UUID, float]]:
         """Pairs of items (a < b) whose cosine is at least `threshold`, highest first, at most `limit`.
 
-        Complete up to 20,000 vectors; beyond, each item's 20 nearest by the index are looked at. Files that are gone
+        Complete up to 50,000 vectors; beyond, each item's 20 nearest by the index are looked at, and of a group of more
+        than that some pairs may be missing. Files that are gone
         from disk are left out.
         """
         with self._database.transaction(self.owner) as connection:
