@@ -67,7 +67,9 @@ def _all_pairs(rows: list[tuple[UUID, Any]], threshold: float, limit: int) -> li
     pairs: list[tuple[UUID, UUID, float]] = []
     for start in range(0, len(ids), _BLOCK):
         cosines = vectors[start : start + _BLOCK] @ vectors[start:].T  # (block, n - start)
-        first, second = np.nonzero(np.triu(cosines, k=1) >= threshold if threshold > 0 else np.triu(cosines, k=1) != 0)
+        square = cosines[:, : len(cosines)]
+        square[np.tril_indices(len(square))] = -np.inf  # each pair once, none with itself
+        first, second = np.nonzero(cosines >= threshold)
         found = [
             (ids[start + a], ids[start + b], min(1.0, float(cosines[a, b])))
             for a, b in zip(first.tolist(), second.tolist(), strict=True)
