@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 
 from seemory.store.account import account_for
 from seemory.store.connect import Database, open_database, stop_embedded
+from seemory.store.distribution import distribute
 from seemory.store.generations import Generations
 from seemory.store.items import Items
 from seemory.store.programs import binaries
@@ -51,16 +53,36 @@ def shared_home(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return copy_home(pristine, tmp_path_factory.mktemp("shared"))
 
 
-@pytest.fixture(scope="session")
-def database(shared_home: Path) -> Iterator[Database]:
-    with open_database(None, home=shared_home) as database:
+CITUS_URL = os.environ.get("SEEMORY_TEST_CITUS_URL")
+"""Of a superuser, in a database for tests on a Citus coordinator; nothing in it is removed."""
+
+
+@pytest.fixture(scope="session", params=["embedded", *(["citus"] if CITUS_URL else [])])
+def database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """The database that all tests of the store share: the embedded one, and a cluster if there is one."""
+    if request.param == "citus":
+        yield from cluster(request)
+        return
+    with open_database(None, home=request.getfixturevalue("shared_home")) as database:
+        yield database
+
+
+def cluster(request: pytest.FixtureRequest) -> Iterator[Database]:
+    home = request.getfixturevalue("tmp_path_factory").mktemp("no-home")
+    with (
+        open_database(CITUS_URL, home=home) as database,
+        psycopg.connect(database.conninfo, autocommit=True) as connection,
+    ):
+        distribute(connection, shards=8)
+    with open_database(CITUS_URL, home=home) as database:
+        assert database.distributed
         yield database
 
 
 @pytest.fixture
 def superuser(database: Database) -> Iterator[psycopg.Connection]:
     """A connection to the same database as one whom row-level security does not bind."""
-    url = database.url.replace("seemory@", "postgres@", 1)
+    url = database.url if database.distributed else database.url.replace("seemory@", "postgres@", 1)
     with psycopg.connect(url, autocommit=True) as connection:
         yield connection
 

@@ -55,7 +55,7 @@ def test_error_in_a_transaction_rolls_back_and_the_pool_goes_on(database: Databa
 def test_connection_that_died_in_the_pool_is_replaced(database: Database, superuser: psycopg.Connection) -> None:
     with database.transaction(None) as connection:
         pid = connection.info.backend_pid
-    superuser.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    superuser.execute("SELECT pg_terminate_backend(%s::int, 5000::bigint)", [pid])
     with database.transaction(None) as connection:
         assert connection.info.backend_pid != pid
 

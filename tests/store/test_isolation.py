@@ -63,7 +63,8 @@ def test_rows_cannot_be_written_for_another(
 
 
 def test_own_rows_cannot_be_given_to_another(database: Database, victim: Items, thief: str) -> None:
-    with pytest.raises(StoreError, match="row-level security"), database.transaction(victim.owner) as connection:
+    refusal = "row-level security|modifying the partition value"  # a cluster refuses it to everybody
+    with pytest.raises(StoreError, match=refusal), database.transaction(victim.owner) as connection:
         connection.execute("UPDATE seemory.asset SET owner_id = %s", [thief])
 
 
@@ -148,6 +149,8 @@ def test_role_cannot_lift_the_policy_for_a_query(
     with pytest.raises(StoreError, match="row-level security"), database.transaction(None) as connection:  # noqa: PT012
         connection.execute("SET LOCAL row_security = off")
         connection.execute("SELECT count(*) FROM seemory.asset")
+    if database.distributed:
+        return  # the cluster's tests connect as its superuser, who may take any role
     with pytest.raises(StoreError, match="permission denied"), database.transaction(None) as connection:
-        connection.execute("SET LOCAL ROLE postgres")
+        connection.execute(f"SET LOCAL ROLE {superuser.info.user}")
     assert superuser.execute("SELECT count(*) > 0 FROM seemory.asset").fetchone() == (True,)

@@ -188,17 +188,17 @@ def load(database: Database, generation: Generation, owner: str, ids: list[UUID]
                 copy.write_row((item_id, n, Halfvec(vector)))
         connection.execute(
             "INSERT INTO seemory.asset (owner_id, id, collection_id, kind, uri, bytes, mtime_ns, width) "
-            "SELECT %s, id, %s, 'image', '/' || n, 1, 1, n %% 1000 FROM drawn",
+            "SELECT %s, id, %s, 'image', '/' || n, 1, 1, n %% 1000 FROM drawn ON CONFLICT DO NOTHING",
             [owner, collection],
         )
         connection.execute(
             "INSERT INTO seemory.item (owner_id, id, asset_id, collection_id, kind) "
-            "SELECT %s, id, id, %s, 'image' FROM drawn",
+            "SELECT %s, id, id, %s, 'image' FROM drawn ON CONFLICT DO NOTHING",
             [owner, collection],
         )
         connection.execute(
             f"INSERT INTO seemory.{generation.table} (owner_id, item_id, embedding) "
-            "SELECT %s, id, embedding FROM drawn",
+            "SELECT %s, id, embedding FROM drawn ON CONFLICT DO NOTHING",
             [owner],
         )
 

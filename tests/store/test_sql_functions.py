@@ -169,23 +169,27 @@ def test_beside_the_index_every_wanted_row_comes(
 
 
 def fill(connection: psycopg.Connection[Any], generation: Generation, owner: str, rows: int) -> None:
+    names = {"owner": owner, "rows": rows, "collection": generation.collection}
     connection.execute(
         """
-        WITH asset AS (
-            INSERT INTO seemory.asset (owner_id, id, collection_id, kind, uri, bytes, mtime_ns)
-            SELECT %(owner)s, gen_random_uuid(), c.id, 'image', '/' || n, 1, 1
-            FROM generate_series(1, %(rows)s) n, seemory.collection c WHERE c.name = %(collection)s RETURNING id,
-            collection_id)
+        INSERT INTO seemory.asset (owner_id, id, collection_id, kind, uri, bytes, mtime_ns)
+        SELECT %(owner)s, gen_random_uuid(), c.id, 'image', '/' || n, 1, 1
+        FROM generate_series(1, %(rows)s) n, seemory.collection c WHERE c.name = %(collection)s
+        ON CONFLICT DO NOTHING""",
+        names,
+    )
+    connection.execute(
+        """
         INSERT INTO seemory.item (owner_id, id, asset_id, collection_id, kind)
-        SELECT %(owner)s, id, id, collection_id, 'image' FROM asset;
-        """,
-        {"owner": owner, "rows": rows, "collection": generation.collection},
+        SELECT owner_id, id, id, collection_id, 'image' FROM seemory.asset WHERE owner_id = %(owner)s
+        ON CONFLICT DO NOTHING""",
+        names,
     )
     connection.execute(
         f"""
         INSERT INTO seemory.{generation.table} (owner_id, item_id, embedding)
         SELECT %(owner)s, i.id,
                (SELECT array_agg(random() - 0.5) FROM generate_series(1, {DIM}) WHERE i.id IS NOT NULL)::halfvec
-        FROM seemory.item i WHERE i.owner_id = %(owner)s""",
+        FROM seemory.item i WHERE i.owner_id = %(owner)s ON CONFLICT DO NOTHING""",
         {"owner": owner},
     )

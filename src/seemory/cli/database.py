@@ -57,6 +57,32 @@ def migrate(home: Path | None) -> None:
 
 
 @db.command()
+@click.option("--shards", type=click.IntRange(min=1), default=32, show_default=True, help="Parts of each table.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and change nothing.")
+@_home
+@as_json
+def distribute(shards: int, dry_run: bool, home: Path | None, json_: bool) -> None:
+    """Spread the tables over a Citus cluster by owner: all of them or none, and rows that are there move along."""
+    from seemory.errors import UsageError
+    from seemory.store.distribution import distribute_database
+
+    with memory_for(home) as memory:
+        if not memory.settings.database_url:
+            raise UsageError(
+                "the embedded server is one machine: set SEEMORY_DATABASE_URL to the coordinator of a Citus cluster"
+            )
+        placements = distribute_database(
+            memory.database.conninfo, shards=shards, dry_run=dry_run, listen=lambda name: click.echo(name, err=True)
+        )
+    if json_:
+        print_json([asdict(placement) for placement in placements])
+        return
+    for placement in placements:
+        done = "was" if placement.done_before else "would be" if dry_run else "is now"
+        click.echo(f"{placement.table}: {done} {placement.kind}, {placement.rows:,} rows")
+
+
+@db.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @_home
 @as_json

@@ -25,24 +25,22 @@ WHERE i.owner_id = %(owner)s AND i.collection_id = (SELECT id FROM seemory.colle
 
 _STAGING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming_backlog (
-    item_id uuid, sha256 bytea, mtime_ns bigint, embedding halfvec, record jsonb
+    item_id uuid, embedding halfvec, record jsonb
 ) ON COMMIT DELETE ROWS"""
 _COPY = "COPY pg_temp.incoming_backlog FROM STDIN (FORMAT BINARY)"
-_TYPES = ["uuid", "bytea", "int8", "halfvec", "jsonb"]
+_TYPES = ["uuid", "halfvec", "jsonb"]
 
 # Only while the item is still there and its file still the one that was read. The locks make this wait for a writer who
-# is changing it, and look again; in the order in which writers take them.
+# is changing it, and look again; in the order in which writers take them. A statement by itself, because Citus locks no
+# rows while it reads a table of this connection alone.
+_LOCK = """
+SELECT i.id, a.sha256, a.mtime_ns
+FROM seemory.item i JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i.asset_id
+WHERE i.owner_id = %s AND i.id = ANY (%s)
+ORDER BY a.uri_key FOR SHARE OF a FOR KEY SHARE OF i"""
 _WRITE = """
-WITH same AS (
-    SELECT n.item_id, n.embedding, n.record
-    FROM pg_temp.incoming_backlog n
-    JOIN seemory.item i ON i.owner_id = %(owner)s AND i.id = n.item_id
-    JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i.asset_id
-    WHERE a.sha256 IS NOT DISTINCT FROM n.sha256 AND a.mtime_ns = n.mtime_ns
-    ORDER BY a.uri_key FOR SHARE OF a FOR KEY SHARE OF i
-)
 INSERT INTO {table} AS v (owner_id, item_id, embedding, metadata)
-SELECT %(owner)s, item_id, embedding, record FROM same ORDER BY item_id
+SELECT %s, item_id, embedding, record FROM pg_temp.incoming_backlog ORDER BY item_id
 ON CONFLICT (owner_id, item_id) DO UPDATE SET embedding = excluded.embedding, metadata = excluded.metadata
 WHERE v.embedding IS NULL"""
 
@@ -121,13 +119,17 @@ class Backlog:
         Items that are gone, or whose file was indexed anew since they were read, are passed over.
         """
         with self._database.transaction(self.owner) as connection:
+            locked = connection.execute(_LOCK, [self.owner, [waiting.item_id for waiting, _, _ in done]]).fetchall()
+            now = {item_id: file for item_id, *file in locked}
             connection.execute(_STAGING)
             with connection.cursor().copy(_COPY) as copy:
                 copy.set_types(_TYPES)
                 for waiting, vector, record in done:
+                    if now.get(waiting.item_id) != [waiting.sha256, waiting.mtime_ns]:
+                        continue
                     columns = stored(vector, record, self.generation.dim, waiting.uri)
-                    copy.write_row((waiting.item_id, waiting.sha256, waiting.mtime_ns, *columns))
-            return connection.execute(SQL(_WRITE).format(table=self._table), {"owner": self.owner}).rowcount
+                    copy.write_row((waiting.item_id, *columns))
+            return connection.execute(SQL(_WRITE).format(table=self._table), [self.owner]).rowcount
 
     def without_vector(self, limit: int) -> list[tuple[UUID, str, str]]:
         """(item id, uri, reason) of items that the generation has no vector for."""

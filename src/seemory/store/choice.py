@@ -18,6 +18,7 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier
 
 from seemory.store import ann_index
+from seemory.store.distribution import planned_rows
 from seemory.types import Generation, Vector
 
 Way = Literal["all", "filter first", "index"]
@@ -180,7 +181,7 @@ class Chooser:
         statement = SQL("EXPLAIN (FORMAT JSON) SELECT" + CANDIDATES)
         table = Identifier("seemory", generation.table)
         row = connection.execute(statement.format(table=table, conditions=clause), [self._owner, *values]).fetchone()
-        expected = int(row[0][0]["Plan"]["Plan Rows"]) if row else 0
+        expected = planned_rows(row[0][0]["Plan"]) if row else 0
         if not values:
             self._planned_rows[generation.table] = now, expected
         return expected

@@ -15,10 +15,12 @@ from typing import Any
 import psycopg
 from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.sql import SQL, Literal
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from seemory.errors import DatabaseUnreachable, DiskFull, GenerationsChanged, StoreError, UsageError
 from seemory.store.address import explained, shown
+from seemory.store.distribution import distribute, is_distributed
 from seemory.store.embedded import EmbeddedServer
 from seemory.store.halfvec import halfvec_adapters
 from seemory.store.migrate import migrate, pending
@@ -35,6 +37,9 @@ _BEGIN = """
 SELECT set_config('seemory.owner', %s, true), set_config('seemory.operator', '', true),
        set_config('role', %s, true), set_config('row_security', 'on', true)"""
 
+# Citus tells its workers of SET LOCAL, and of nothing that a function sets.
+_BEGIN_ON_WORKERS = "SET LOCAL seemory.operator TO ''; SET LOCAL seemory.owner TO {}"
+
 
 class Database:
     """A pool of connections to one database, opened by the first that is asked for."""
@@ -47,6 +52,7 @@ class Database:
         *,
         role: str,
         encrypted: bool,
+        distributed: bool,
         on_close: Callable[[], None],
         revive: Callable[[], None],
     ) -> None:
@@ -57,6 +63,8 @@ class Database:
         """Whether they speak TLS."""
         self.role = role
         """The role that all statements run as, which row-level security binds."""
+        self.distributed = distributed
+        """Whether the tables lie on a cluster."""
         self._on_close = on_close
         self._revive = revive
         self._process = os.getpid()
@@ -93,6 +101,8 @@ class Database:
             self._pool.open()
             with self._pool.connection() as connection:
                 connection.execute(_BEGIN, [owner or "", self.role])
+                if self.distributed:
+                    connection.execute(SQL(_BEGIN_ON_WORKERS).format(Literal(owner or "")))
                 yield connection
         except PoolTimeout as error:
             raise self._lost("no connection to", self._reason() or error) from error
@@ -210,8 +220,11 @@ def _connect(url: str, *, on_close: Callable[[], None], revive: Callable[[], Non
             encrypted = connection.pgconn.ssl_in_use
             conninfo = make_conninfo("", **(given | {"options": _options(given.get("options"), server)}))
             if server.applied is None or pending(server.applied):
-                with psycopg.connect(conninfo, connect_timeout=10) as worker:
+                with psycopg.connect(conninfo, connect_timeout=10, autocommit=True) as worker:
                     migrate(worker)
+                    if server.citus and is_distributed(worker):
+                        distribute(worker)  # the tables that the migration brought
+            distributed = server.citus and is_distributed(connection)
     except psycopg.ProgrammingError as error:
         raise StoreError(explained(url, error)) from error
     except psycopg.OperationalError as error:
@@ -224,6 +237,7 @@ def _connect(url: str, *, on_close: Callable[[], None], revive: Callable[[], Non
         halfvec_adapters(server.halfvec, server.halfvec_array),
         role=server.works_as,
         encrypted=encrypted,
+        distributed=distributed,
         on_close=on_close,
         revive=revive,
     )
@@ -232,6 +246,8 @@ def _connect(url: str, *, on_close: Callable[[], None], revive: Callable[[], Non
 def _options(given: object, server: Server) -> str:
     """What each connection sets when it starts: nothing that costs a round trip later."""
     settings = {"role": server.works_as, "search_path": f"seemory,{server.extension_schema}", "timezone": "UTC"}
+    if server.citus:  # row-level security on the workers hangs on a setting of the transaction
+        settings["citus.propagate_set_commands"] = "local"
     options = [str(given)] if given else []
     options += [_option(name, value) for name, value in settings.items()]
     return " ".join(options)

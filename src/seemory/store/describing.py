@@ -33,7 +33,7 @@ ORDER BY i.asset_id, i.ordinal FOR NO KEY UPDATE"""
 _CHANGE = """
 UPDATE seemory.item i
 SET caption = said.caption, tags = said.tags, notes = said.notes, transcript = said.transcript,
-    language = said.language, updated_at = clock_timestamp(),
+    language = said.language, updated_at = %(now)s,
     document = seemory.joined(
         seemory.words_of(said.language, said.caption, said.tags, said.notes, said.transcript),
         seemory.words_of_file(%(file_language)s, a.uri, a.metadata))
@@ -110,7 +110,9 @@ class Descriptions:
             if not found:
                 return set()
             rows = [{"id": str(item_id)} | self._values(said[item_id], *now) for item_id, _, *now in found]
-            values = {"owner": self.owner, "file_language": self._language, "rows": Jsonb(rows)}
+            # The moment is asked for by itself: Citus changes no row by what differs from call to call.
+            (moment,) = connection.execute("SELECT clock_timestamp()").fetchall()[0]
+            values = {"owner": self.owner, "file_language": self._language, "rows": Jsonb(rows), "now": moment}
             connection.execute(_CHANGE, values)
             written = [item_id for item_id, *_ in found]
             for generation in generations_of(connection, self.collection, "text"):  # they say what no longer is said

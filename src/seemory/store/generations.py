@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 from psycopg import sql
@@ -10,6 +10,7 @@ from psycopg import sql
 from seemory.errors import StoreError, UsageError
 from seemory.store.ann_index import WIDEST_INDEXED
 from seemory.store.connect import Database
+from seemory.store.distribution import is_distributed, place_table
 from seemory.store.texts import clean
 from seemory.types import Channel, Generation
 
@@ -34,8 +35,7 @@ CREATE TABLE {table} (
     item_id   uuid NOT NULL,
     embedding halfvec({dim}),
     metadata  jsonb NOT NULL DEFAULT '{{}}',
-    PRIMARY KEY (owner_id, item_id),
-    FOREIGN KEY (owner_id, item_id) REFERENCES seemory.item (owner_id, id) ON DELETE CASCADE
+    PRIMARY KEY (owner_id, item_id)
 );
 ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE {storage};
 ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
@@ -43,6 +43,11 @@ ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
 CREATE POLICY owner ON {table}
     USING (owner_id = current_setting('seemory.owner', true))
     WITH CHECK (owner_id = current_setting('seemory.owner', true));"""
+
+# Apart from the table, because a distributed table can refer to a distributed one only once it is distributed itself.
+_REFER_TO_ITEM = """
+ALTER TABLE {table}
+    ADD FOREIGN KEY (owner_id, item_id) REFERENCES seemory.item (owner_id, id) ON DELETE CASCADE"""
 
 
 class Generations:
@@ -139,32 +144,32 @@ def make_generation(
     connection: psycopg.Connection[Any], collection: str, channel: Channel, model: str, fingerprint: str, dim: int
 ) -> Generation:
     """A new generation with its table: live if no other is, or else building."""
-    # The table is named after its generation's number, so the number comes first.
+    # The table is named after its generation's number, so the number comes first. Three plain statements, because Citus
+    # takes no insert that makes its values itself; whoever calls this keeps others out.
     row = connection.execute(
         """
-        WITH number AS (SELECT nextval(pg_get_serial_sequence('seemory.generation', 'id')) AS id),
-             made AS (
-                 INSERT INTO seemory.generation
-                     (id, collection_id, channel, table_name, model, fingerprint, dim, state)
-                 OVERRIDING SYSTEM VALUE
-                 SELECT number.id, c.id, %(channel)s, %(channel)s || '_memory_v' || number.id, %(model)s,
-                        %(fingerprint)s, %(dim)s,
-                        CASE WHEN EXISTS (SELECT FROM seemory.generation g WHERE g.collection_id = c.id
-                                          AND g.channel = %(channel)s AND g.state = 'live')
-                             THEN 'building' ELSE 'live' END
-                 FROM number, seemory.collection c WHERE c.name = %(collection)s
-                 RETURNING id, table_name, state)
-        SELECT id, table_name, state FROM made""",
-        {"collection": collection, "channel": channel, "model": model, "fingerprint": fingerprint, "dim": dim},
+        SELECT c.id, count(g.id)
+        FROM seemory.collection c
+        LEFT JOIN seemory.generation g ON g.collection_id = c.id AND g.channel = %s AND g.state = 'live'
+        WHERE c.name = %s GROUP BY c.id""",
+        [channel, collection],
     ).fetchone()
     if row is None:
         raise StoreError(f"collection {collection!r} vanished while its generation was made")
-    number, name, state = row
+    collection_id, beside = row
+    (number,) = connection.execute("SELECT nextval(pg_get_serial_sequence('seemory.generation', 'id'))").fetchall()[0]
+    name = f"{channel}_memory_v{number}"
+    state: Literal["building", "live"] = "building" if beside else "live"
     connection.execute(
-        sql.SQL(_MAKE_TABLE).format(
-            table=sql.Identifier("seemory", name),
-            dim=sql.Literal(dim),
-            storage=sql.SQL("EXTERNAL" if dim > WIDEST_INDEXED else "MAIN"),
-        )
+        """
+        INSERT INTO seemory.generation (id, collection_id, channel, table_name, model, fingerprint, dim, state)
+        OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s, %s, %s, %s, %s)""",
+        [number, collection_id, channel, name, model, fingerprint, dim, state],
     )
+    table = sql.Identifier("seemory", name)
+    storage = sql.SQL("EXTERNAL" if dim > WIDEST_INDEXED else "MAIN")
+    connection.execute(sql.SQL(_MAKE_TABLE).format(table=table, dim=sql.Literal(dim), storage=storage))
+    if is_distributed(connection):
+        place_table(connection, name)
+    connection.execute(sql.SQL(_REFER_TO_ITEM).format(table=table))
     return Generation(number, collection, channel, name, model, fingerprint, dim, state)

@@ -95,7 +95,7 @@ class Items:
         naming.require_same_collection(collection, generation)
         with self._transaction() as connection:
             pairs = [(outcome, None) for outcome in outcomes]
-            return write(connection, self.owner, generation, pairs, covered, self._language)
+            return self._write(connection, generation, pairs, covered)
 
     def copy_vectors(
         self,
@@ -110,7 +110,17 @@ class Items:
         """
         naming.require_same_collection(collection, generation)
         with self._transaction() as connection:
-            return write(connection, self.owner, generation, pairs, covered, self._language)
+            return self._write(connection, generation, pairs, covered)
+
+    def _write(
+        self,
+        connection: psycopg.Connection[Any],
+        generation: Generation,
+        pairs: Sequence[tuple[FileOutcome, UUID | None]],
+        covered: Collection[int] | None,
+    ) -> int:
+        distributed = self._database.distributed
+        return write(connection, self.owner, generation, pairs, covered, self._language, distributed=distributed)
 
     def ensure_index(self, generation: Generation) -> bool:
         """Whether the generation's approximate index was built now, because the owner's rows have become many."""

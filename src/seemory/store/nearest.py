@@ -15,6 +15,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from seemory.store import ann_index
 from seemory.store.choice import CANDIDATES, LARGEST_EF, TIES, Ask, Choice, Way
+from seemory.store.distribution import tells_workers
 from seemory.store.halfvec import Halfvec
 from seemory.store.rows import ITEM_COLUMNS, item_of
 from seemory.types import Neighbour
@@ -79,6 +80,13 @@ SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hns
        set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true),
        set_config('enable_bitmapscan', 'off', true), set_config('enable_hashjoin', 'off', true),
        set_config('enable_mergejoin', 'off', true)"""
+# The same for the workers of a cluster, who are told of SET LOCAL alone; one by one, as a pipeline wants them.
+_ON_WORKERS = (
+    "SET LOCAL hnsw.iterative_scan TO 'relaxed_order'", "SET LOCAL hnsw.ef_search TO {}",
+    "SET LOCAL hnsw.max_scan_tuples TO {}", "SET LOCAL hnsw.scan_mem_multiplier TO 8", "SET LOCAL enable_sort TO off",
+    "SET LOCAL enable_seqscan TO off", "SET LOCAL enable_bitmapscan TO off", "SET LOCAL enable_hashjoin TO off",
+    "SET LOCAL enable_mergejoin TO off",
+)  # fmt: skip
 _USUAL_SETTINGS = """
 SET LOCAL enable_sort TO DEFAULT; SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL enable_bitmapscan TO DEFAULT;
 SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT"""
@@ -119,6 +127,14 @@ def _rounds(ask: Ask, choice: Choice) -> Iterator[tuple[int, bool]]:
             yield LARGEST_EF, True
 
 
+def _set(connection: psycopg.Connection[Any], ef: int) -> None:
+    """The settings of a search by the index, until the transaction ends."""
+    connection.execute(_INDEX_SETTINGS, [str(ef), str(_SCANNED)])
+    if tells_workers(connection):
+        for setting, value in zip(_ON_WORKERS, (None, ef, _SCANNED, *[None] * (len(_ON_WORKERS) - 3)), strict=True):
+            connection.execute(SQL(setting).format(*([] if value is None else [value])))
+
+
 def _by_index(
     connection: psycopg.Connection[Any],
     owner: str,
@@ -139,13 +155,12 @@ def _by_index(
     inner = ask.values if filtered else ()
     values = [query, place, owner, *inner, place, scanned, ask.wanted + TIES, owner, *ask.values]
     ef = min(LARGEST_EF, max(choice.ef_search, scanned if wide else ask.wanted + TIES))
-    settings = [str(ef), str(_SCANNED)]
     if observe is not None:
-        connection.execute(_INDEX_SETTINGS, settings)
+        _set(connection, ef)
         observe("index", statement, values)
     with connection.cursor(binary=True) as cursor:
         with connection.pipeline():  # one round trip for both
-            connection.execute(_INDEX_SETTINGS, settings)
+            _set(connection, ef)
             cursor.execute(statement, values)
         return cursor.fetchall()
 

@@ -19,13 +19,13 @@ def register_owner(connection: psycopg.Connection[Any], owner: str, collection_i
 
 def owners_of(connection: psycopg.Connection[Any], collection: str) -> list[str]:
     """The names of all owners with files in the collection, in order; no row of theirs is opened by it."""
-    connection.execute("SELECT set_config('seemory.operator', 'on', true)")
+    connection.execute("SET LOCAL seemory.operator TO 'on'")
     rows = connection.execute(
         "SELECT o.owner_id FROM seemory.collection_owner o JOIN seemory.collection c ON c.id = o.collection_id "
         "WHERE c.name = %s ORDER BY o.owner_id",
         [collection],
     ).fetchall()
-    connection.execute("SELECT set_config('seemory.operator', '', true)")
+    connection.execute("SET LOCAL seemory.operator TO ''")
     return [owner for (owner,) in rows]
 
 

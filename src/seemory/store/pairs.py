@@ -51,8 +51,8 @@ def near_pairs(
     if most is None or len(rows) < most:
         return _all_pairs(rows, threshold, limit)
     connection.execute(
-        "SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', '128', true), "
-        "set_config('enable_sort', 'on', true), set_config('enable_seqscan', 'off', true)"
+        "SET LOCAL hnsw.iterative_scan = 'relaxed_order'; SET LOCAL hnsw.ef_search = 128; "
+        "SET LOCAL enable_sort = on; SET LOCAL enable_seqscan = off"
     )
     names |= {"neighbours": _NEIGHBOURS + 1, "threshold": threshold, "limit": limit}
     return connection.execute(SQL(_BY_INDEX).format(table=table), names).fetchall()

@@ -10,7 +10,7 @@ from seemory.store.connect import Database
 
 _SAVE = """
 INSERT INTO seemory.preference (owner_id, weights) VALUES (%s, %s)
-ON CONFLICT (owner_id) DO UPDATE SET weights = excluded.weights, updated_at = now()"""
+ON CONFLICT (owner_id) DO UPDATE SET weights = excluded.weights, updated_at = excluded.updated_at"""
 
 
 class Preferences:

@@ -61,6 +61,6 @@ def list_rolled_out(database: Database, generation: Generation) -> list[str]:
 
 @contextmanager
 def _as_operator(connection: psycopg.Connection[Any]) -> Iterator[None]:
-    connection.execute("SELECT set_config('seemory.operator', 'on', true)")
+    connection.execute("SET LOCAL seemory.operator TO 'on'")
     yield
-    connection.execute("SELECT set_config('seemory.operator', '', true)")
+    connection.execute("SET LOCAL seemory.operator TO ''")

@@ -12,7 +12,7 @@ from seemory.store.texts import escape, unescape
 def saved_queries(database: Database, collection: str) -> list[str]:
     """The saved queries, in their order. They are an operator's: no owner can read them."""
     with database.transaction(None) as connection:
-        connection.execute("SELECT set_config('seemory.operator', 'on', true)")
+        connection.execute("SET LOCAL seemory.operator TO 'on'")
         rows = connection.execute(
             "SELECT q.words FROM seemory.saved_query q JOIN seemory.collection c ON c.id = q.collection_id "
             "WHERE c.name = %s ORDER BY q.place",
@@ -28,7 +28,7 @@ def save_queries(database: Database, collection: str, words: Sequence[str]) -> N
         UsageError: there is no such collection.
     """
     with database.transaction(None) as connection:
-        connection.execute("SELECT set_config('seemory.operator', 'on', true)")
+        connection.execute("SET LOCAL seemory.operator TO 'on'")
         row = connection.execute(
             "SELECT id FROM seemory.collection WHERE name = %s FOR UPDATE", [collection]
         ).fetchone()

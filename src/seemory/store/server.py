@@ -23,6 +23,7 @@ SELECT current_setting('server_version_num')::int,
        EXISTS (SELECT FROM pg_roles WHERE rolname = 'seemory' AND rolname <> me.rolname
                                       AND pg_has_role(me.rolname, oid, 'MEMBER')),
        EXISTS (SELECT FROM pg_roles WHERE rolname = 'seemory' AND (rolsuper OR rolbypassrls)),
+       EXISTS (SELECT FROM pg_extension WHERE extname = 'citus'),
        to_regclass('seemory.schema_migration') IS NOT NULL
 FROM pg_roles me
 LEFT JOIN (SELECT e.extversion, quote_ident(n.nspname) AS schema, n.oid AS namespace
@@ -48,6 +49,8 @@ class Server:
     """The role to change into, if the URL's own is not the one to work as."""
     role_unbound: bool
     """Whether row-level security does not hold the role `seemory`, because somebody gave it more than it needs."""
+    citus: bool
+    """Whether the database is one of a Citus cluster."""
     applied: Sequence[tuple[int, str, str]] | None
     """The migrations the database has; None if it has never seen Seemory."""
 
@@ -62,7 +65,7 @@ def inspect(connection: psycopg.Connection[Any]) -> Server:
     row = connection.execute(_LOOK).fetchone()
     if row is None:
         raise StoreError("this Postgres does not show the role it was reached as")
-    version, user, superuser, bypass, pgvector, schema, halfvec, array, may_change, role_unbound, known = row
+    version, user, superuser, bypass, pgvector, schema, halfvec, array, may_change, role_unbound, citus, known = row
     return Server(
         version=version,
         user=user,
@@ -73,6 +76,7 @@ def inspect(connection: psycopg.Connection[Any]) -> Server:
         halfvec_array=array or 0,
         role=ROLE if may_change else None,
         role_unbound=role_unbound,
+        citus=citus,
         applied=_applied(connection, ROLE if may_change else None) if known else None,
     )
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import psycopg
+from psycopg import sql
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
@@ -215,11 +216,11 @@ class Transitions:
         """An owner, of these or of all, some of whose items have no row; each is asked under its own policy."""
         behind = None
         for owner in owners_of(connection, self.collection) if owners is None else owners:
-            connection.execute("SELECT set_config('seemory.owner', %s, true)", [owner])
+            connection.execute(SQL("SET LOCAL seemory.owner TO {}").format(sql.Literal(owner)))
             if has_backlog(connection, owner, generation):
                 behind = owner
                 break
-        connection.execute("SELECT set_config('seemory.owner', '', true)")
+        connection.execute("SET LOCAL seemory.owner TO ''")
         return behind
 
     def _swap(
