@@ -1,4 +1,4 @@
-"""Memory for the building of an index: a graph that does not fit in it is built many times slower."""
+"""Memory for the building of an index: pgvector builds far slower once the graph does not fit in it."""
 
 from __future__ import annotations
 
