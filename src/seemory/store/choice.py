@@ -126,7 +126,8 @@ class Chooser:
         if share is not None:
             total = self._planned(connection, ask.generation, SQL("true"), ())
             passing = round(share * total)
-            if passing <= most or (ef > share * LARGEST_EF and passing <= _FILTER_FIRST_ROWS):
+            few = round(_FILTER_FIRST_ROWS * (1.0 if inside else 1 + (ask.wanted + TIES) / 100))
+            if passing <= most or (ef > share * LARGEST_EF and passing <= few):
                 reason = f"of a sample {share:.1%} pass: some {passing:,} rows"
                 return Choice("filter first", reason, rows, estimated, share)
             ef = round(ef / share)
