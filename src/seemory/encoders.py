@@ -80,7 +80,7 @@ class Encoders:
             if encoder is None:
                 encoder = self._first[1] if self._first else self.load(generation.model)
                 if encoder.fingerprint != generation.fingerprint:
-                    encoder = self.load(generation.model)
+                    encoder = self._by_fingerprint(generation)
                 self._require_unchanged(generation, encoder)
                 here = {known.fingerprint for known in self._generations().all(self.collection)}
                 self._made = {name: kept for name, kept in self._made.items() if name in here}
@@ -95,23 +95,44 @@ class Encoders:
 
     def _chosen_model(self) -> str:
         """What a new collection is made with: a catalogue name, or a folder's full path."""
-        from seemory.models.loading import remembered_name, resolve_auto
+        from seemory.models.loading import resolve_auto
 
         asked = self._insisted or self._settings.model
         if asked != AUTO:
-            return remembered_name(asked, home=self._settings.home)
+            return self._for_new_vectors(asked)
         home, options = self._settings.home, self._settings.models
         name, self.notice = resolve_auto(home=home, timeout_s=options.auto_wait_s, offline=options.offline)
+        return self._for_new_vectors(name)
+
+    def _for_new_vectors(self, model: str) -> str:
+        """How to remember that model, in the precision its name, the settings or what was measured here say."""
+        from seemory.models.loading import name_for_new_vectors
+
+        home, options = self._settings.home, self._settings.models
+        name, notice = name_for_new_vectors(
+            model, home=home, precision=options.precision, runtime=options.runtime, fidelity=options.fidelity
+        )
+        self.notice = notice or self.notice
         return name
 
     def find(self, model: str) -> tuple[str, Encoder]:
-        """How to remember that model, and its encoder, which may be a generation's already."""
-        from seemory.models.loading import remembered_name
+        """How to remember that model, and its encoder, which may be a generation's already.
 
-        name = remembered_name(model, home=self._settings.home)
+        A name means the generation that was made under it; or one beside the live one of that model, in whichever
+        precision, so that going on needs none; or, last, vectors that are yet to be made.
+        """
+        from seemory.models.loading import read_name
+        from seemory.models.precision import full_name, split_name
+
+        base, stated = read_name(model, home=self._settings.home)
+        known = self._generations().all(self.collection)
+        made = [one for one in known if one.model == full_name(base, stated or "fp32")]
+        if not stated:
+            made += [one for one in known if one.state != "live" and split_name(one.model)[0] == base]
+        name = made[0].model if made else self._for_new_vectors(model)
         with self._lock:
             if name not in self._found:
-                self._found[name] = self.load(name)
+                self._found[name] = self._by_fingerprint(made[0]) if made else self.load(name)
             return name, self._found[name]
 
     def load(self, model: str) -> Encoder:
@@ -124,26 +145,45 @@ class Encoders:
             home=self._settings.home,
             threads=options.threads,
             offline=options.offline,
+            runtime=options.runtime,
             listen=self._listen,
         )
+
+    def _by_fingerprint(self, generation: Generation) -> Encoder:
+        """The generation's encoder by its name, or in the precision that has its fingerprint, where one has.
+
+        A name that was written down by hand, with imported vectors, may lack the precision.
+        """
+        from seemory.models.precision import PRECISIONS, full_name, split_name
+
+        named = self.load(generation.model)
+        if named.fingerprint == generation.fingerprint:
+            return named
+        model = split_name(generation.model)[0]
+        others = (self.load(full_name(model, precision)) for precision in PRECISIONS)
+        return next((other for other in others if other.fingerprint == generation.fingerprint), named)
 
     def _require_asked(self) -> None:
         """The encoder insisted on is one the collection answers with, or did, or is about to (live, retired, ready).
 
         So a program that names its encoder goes on through a switch, and its name can be changed at leisure until the
-        old generation is dropped. Asked once. By name or, where folders are meant, by fingerprint.
+        old generation is dropped. Asked once. By name or, where folders are meant, by fingerprint. A name without a
+        precision is content with any.
         """
-        from seemory.models.loading import remembered_name
+        from seemory.models.loading import read_name
+        from seemory.models.precision import PRECISIONS, full_name, split_name
 
         if self._insisted is None:
             return
-        asked = remembered_name(self._insisted, home=self._settings.home)
+        asked, stated = read_name(self._insisted, home=self._settings.home)
         known = self._generations().all(self.collection, owner=self._settings.owner)
         made = [one for n, one in enumerate(known) if n == 0 or one.state != "building"]
-        if made and not any(asked == known.model for known in made):
-            folders = any(Path(name).is_dir() for name in (asked, *(known.model for known in made)))
+        names = [split_name(known.model) for known in made]
+        if made and not any(asked == name and stated in (None, precision or "fp32") for name, precision in names):
+            folders = any(Path(name).is_dir() for name in (asked, *(name for name, _ in names)))
+            wanted = [full_name(asked, precision) for precision in ((stated,) if stated else PRECISIONS)]
             # names alone need no files, and fetch none
-            if not folders or self.load(asked).fingerprint not in {known.fingerprint for known in made}:
+            if not folders or not {self.load(name).fingerprint for name in wanted} & {one.fingerprint for one in made}:
                 raise CollectionMismatch(
                     f"collection {self.collection!r} was made with {made[0].model}, not with {self._insisted}: vectors "
                     f"of two encoders cannot be compared; index into another collection (--collection), leave the "

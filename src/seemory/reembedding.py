@@ -106,7 +106,10 @@ class Reembedding:
         name, encoder = self._find(to)
         live, live_encoder, gone = self._live()
         if encoder.fingerprint == live.fingerprint:
-            raise UsageError(f"collection {self.collection!r} is on {live.model} already")
+            raise UsageError(
+                f"collection {self.collection!r} is on {live.model} already; another precision of it stands behind "
+                f"its name, as in {to}@int8"
+            )
         if live_encoder is not None and live_encoder.has_texts and not encoder.has_texts:
             raise UsageError(f"{name} has no text tower: after a switch to it, searches by words would fail")
         assert encoder.image_size, "raises TowerMissing without an image tower"

@@ -58,6 +58,15 @@ class ModelSettings(BaseModel):
     auto_wait_s: float = Field(
         default=2.0, ge=0, le=60, description="How long `model = auto` waits for the hub to answer."
     )
+    precision: Literal["auto", "fp32", "bf16", "int8"] = Field(
+        default="auto", description="Of new collections: `auto` is what `models check` found fastest; else fp32."
+    )
+    runtime: Literal["auto", "onnxruntime", "openvino", "cuda"] = Field(
+        default="auto", description="What runs an encoder, where its precision leaves a choice."
+    )
+    fidelity: float = Field(
+        default=0.99, ge=0, le=1, description="5th percentile of cosines to fp32 that `precision = auto` keeps to."
+    )
     text: str = Field(
         default="seemory-mini", description="Encoder of the first sentence vectors: a catalogue name or a folder."
     )

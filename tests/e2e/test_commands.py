@@ -47,7 +47,7 @@ def test_index_then_search(seemory: Run, photos: Path) -> None:
     assert "cat.png" in found.stdout
 
 
-def test_json_is_one_document_and_nothing_else(seemory: Run, photos: Path) -> None:
+def test_json_is_one_document_and_nothing_else(seemory: Run, photos: Path, tmp_path: Path) -> None:
     (photos / "bad.jpg").touch()
     report = seemory("index", photos, "--json")
     assert report.returncode == 1
@@ -68,7 +68,7 @@ def test_json_is_one_document_and_nothing_else(seemory: Run, photos: Path) -> No
         ["doctor"],
         ["duplicates"],
         ["models", "list"],
-        ["models", "check", "seemory-mini"],
+        ["models", "check", "seemory-mini", "--home", tmp_path / "checked"],
         ["classify", photos / "cat.png", "--labels", "cat,dog"],
     ):
         run = seemory(*command, "--json")
@@ -235,3 +235,21 @@ def test_saved_weights(seemory: Run, photos: Path) -> None:
     assert seemory("prefer", "--weight", "colour=1", *own).returncode == 2
     assert seemory("prefer", "--weight", "words", *own).returncode == 2
     assert json.loads(seemory("prefer", "--clear", "--json", *own).stdout)["saved"] == {}
+
+
+def test_an_encoder_is_measured_and_the_choice_is_explained(seemory: Run, tmp_path: Path) -> None:
+    own = {"SEEMORY_HOME": str(tmp_path / "own")}
+    run = seemory("models", "check", "seemory-mini", "--json", env=own)
+    document = json.loads(run.stdout)
+    precisions = document["precisions"]
+    assert {way["precision"] for way in precisions["ways"]} == {"fp32", "bf16", "int8"}
+    assert precisions["auto"]["precision"] in ("fp32", "bf16")
+    assert all(finding["ok"] for finding in document["findings"])
+    kept = list((tmp_path / "own/models/checked").glob("*.json"))
+    assert [json.loads(path.read_text())["ways"] for path in kept] == [precisions["ways"]]
+    few = seemory("models", "check", "seemory-mini", "--pictures", tmp_path, env=own)
+    assert (few.returncode, "too few" in few.stderr) == (2, True)
+    wrong = seemory("models", "check", "seemory-mini@int4", env=own)
+    assert (wrong.returncode, "there are fp32, bf16, int8" in wrong.stderr) == (2, True)
+    setting = seemory("stats", env=own | {"SEEMORY_MODELS__PRECISION": "fp8"})
+    assert (setting.returncode, "models.precision" in setting.stderr) == (2, True)

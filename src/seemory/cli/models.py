@@ -9,6 +9,7 @@ import click
 
 from seemory.cli.display import print_json, progress, progress_if_any
 from seemory.cli.options import as_json
+from seemory.errors import UsageError
 
 _home = click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="The data folder.")
 
@@ -54,38 +55,76 @@ def pull(name: str, home: Path | None) -> None:
     """Fetch an encoder from its hub; a cut connection is taken up where it broke."""
     from seemory.models.catalog import find_spec
     from seemory.models.hub import pull as fetch
+    from seemory.models.precision import split_name
     from seemory.settings import read_settings
 
     settings = read_settings(home=home)
     with progress(f"Fetching {name}") as listen:
-        spec = find_spec(name, settings.home)
+        spec = find_spec(split_name(name)[0], settings.home)
         folder = fetch(spec, home=settings.home, offline=settings.models.offline, listen=listen)
     click.echo(str(folder))
 
 
 @models.command()
 @click.argument("name")
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Real pictures to measure with; by default the demo's photographs.",
+)
+@click.option(
+    "--captions",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A CSV file with the columns image and caption, for the change of recall.",
+)
 @_home
 @as_json
-def check(name: str, home: Path | None, json_: bool) -> int:
-    """Load an encoder (a catalogue name or a folder) and say what of it is right, and how fast it is."""
+def check(name: str, pictures: Path | None, captions: Path | None, home: Path | None, json_: bool) -> int:
+    """Say what of an encoder (a catalogue name or a folder) is right, and measure it in every precision."""
+    from seemory.cli.precisions import as_document, print_table
     from seemory.models.check import check as examine
     from seemory.models.loading import load_encoder
+    from seemory.precision_check import measure_ways
     from seemory.settings import read_settings
 
     settings = read_settings(home=home)
     options = settings.models
     with progress_if_any(f"Fetching {name}") as listen:
         encoder = load_encoder(
-            name, home=settings.home, threads=options.threads, offline=options.offline, listen=listen
+            name,
+            home=settings.home,
+            threads=options.threads,
+            offline=options.offline,
+            runtime=options.runtime,
+            listen=listen,
         )
-    findings = examine(encoder)
-    if json_:
-        print_json({"model": encoder.name, "findings": [asdict(finding) for finding in findings]})
-    else:
+    findings, report = examine(encoder), None
+    sound = all(finding.ok for finding in findings)
+    if not json_:
         for finding in findings:
             click.echo(f"{'ok ' if finding.ok else 'BAD'}  {finding.name:24} {finding.says}")
-    return 0 if all(finding.ok for finding in findings) else 1
+    if sound:
+        try:
+            with progress("Measuring") as listen:
+                report = measure_ways(
+                    encoder.folder,
+                    home=settings.home,
+                    pictures=pictures,
+                    captions=captions,
+                    threads=options.threads,
+                    listen=listen,
+                )
+        except UsageError as error:
+            if pictures is not None or captions is not None:
+                raise
+            click.echo(f"not measured: {error}", err=True)
+    precisions = as_document(report, options) if report else None
+    if json_:
+        found = [asdict(finding) for finding in findings]
+        print_json({"model": encoder.name, "findings": found, "precisions": precisions})
+    elif report:
+        print_table(report, options)
+    return 0 if sound else 1
 
 
 @models.command()

@@ -16,6 +16,7 @@ from seemory.models import preprocess as picture
 from seemory.models.catalog import Direction, ModelSpec
 from seemory.models.fingerprint import Hashes, fingerprint
 from seemory.models.folder import ModelFolder
+from seemory.models.precision import REFERENCE, Way, full_name
 from seemory.models.session import OnnxSession, Session
 from seemory.models.tokens import Tokens
 from seemory.models.towers import choose_output, ids_port, image_port, image_vectors, text_vectors
@@ -64,19 +65,22 @@ class Encoder:
         threads: int | None = None,
         hashes: Hashes | None = None,
         open_session: OpenSession = OnnxSession,
+        way: Way = REFERENCE,
     ) -> None:
+        """Nothing is loaded yet; `open_session` opens the towers in the `way` that is named."""
         self.spec: ModelSpec = folder.spec
         self.folder = folder
+        self.way = way
         self._threads = threads
         self._open = open_session
         self._image = _Once(self._load_image_tower)
         self._text = _Once(self._load_text_tower)
-        self._fingerprint = _Once(lambda: fingerprint(folder, hashes or Hashes()))
+        self._fingerprint = _Once(lambda: fingerprint(folder, hashes or Hashes(), way.precision))
 
     @property
     def name(self) -> str:
-        """The catalogue's name, or the folder's."""
-        return self.spec.name
+        """The catalogue's name, or the folder's; other precisions than fp32 are said behind it."""
+        return full_name(self.spec.name, self.way.precision)
 
     @property
     def dim(self) -> int:
@@ -143,6 +147,13 @@ class Encoder:
         assert self.spec.text is not None
         return self._unit(text_vectors(session, texts, tokens, self.spec.text, output), "text")
 
+    def load(self) -> None:
+        """Load the towers now, not at their first use. Raises ModelCorrupt, or ModelError for what a runtime lacks."""
+        if self.has_images:
+            self._image()
+        if self.has_texts:
+            self._text()
+
     def text_tower(self) -> tuple[Session, Tokens, int]:
         """The loaded text tower: its session, its tokenizer, and which output is the embedding."""
         return self._text()
@@ -155,11 +166,12 @@ class Encoder:
         self, *, frame_path: str | None = None, inference_time_ms: float | None = None, error: str | None = None
     ) -> EmbeddingRecord:
         """What is stored beside a vector of this encoder, or in its place."""
-        model, _, pretrained = next((a for a in self.spec.aliases if "__" in a), self.name).partition("__")
+        model, _, pretrained = next((a for a in self.spec.aliases if "__" in a), self.spec.name).partition("__")
         return EmbeddingRecord(
             model_name=model,
             pretrained=pretrained,
             embed_dim=self.dim,
+            device="cuda" if self.way.runtime == "cuda" else "cpu",
             frame_path=frame_path,
             inference_time_ms=inference_time_ms,
             error=error,

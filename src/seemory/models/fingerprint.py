@@ -13,9 +13,12 @@ from pathlib import Path
 from threading import Lock
 
 from seemory.models.folder import ModelFolder
+from seemory.models.precision import Precision
 
 # Raise it when code here changes vectors that the files and rules below would call the same.
 _FORMAT = 1
+INT8_RECIPE = "int8-1"
+"""How 8-bit copies are made. A change of it makes other vectors, so it is in the fingerprint of an encoder in int8."""
 # A tensor kept outside the model file: key "location" and the file's name, as ONNX's protobuf writes them.
 _LOCATION = re.compile(rb"\n\x08location\x12(.)", re.DOTALL)
 
@@ -64,30 +67,31 @@ class Hashes:
             self._cache = None
 
 
-def fingerprint(folder: ModelFolder, hashes: Hashes, precision: str = "fp32") -> str:
+def fingerprint(folder: ModelFolder, hashes: Hashes, precision: Precision = "fp32") -> str:
     """Hexadecimal sha256 over all that changes an output: weights, preprocessing, tokenizer, text rule, precision,
-    normalisation. Neither the name, nor the path, nor the calibration is part of it."""
+    normalisation. Neither the name, nor the path, nor the calibration, nor what runs it is part of it."""
     spec = folder.spec
     parts: dict[str, object] = {
         "format": _FORMAT,
         "dim": spec.dim,
-        "precision": precision,
+        "precision": INT8_RECIPE if precision == "int8" else precision,
         "normalised": spec.normalised,
     }
     if folder.image_model is not None and spec.preprocess is not None:
-        parts["image"] = {"weights": _weights(folder.image_model, hashes), "preprocess": asdict(spec.preprocess)}
+        parts["image"] = {"weights": weights_of(folder.image_model, hashes), "preprocess": asdict(spec.preprocess)}
     if folder.text_model is not None and folder.tokenizer is not None and spec.text is not None:
         rule = asdict(spec.text)
         rule.pop("tokenizer")  # the kind is a word for people; the tokenizer itself is hashed
         parts["text"] = {
-            "weights": _weights(folder.text_model, hashes),
+            "weights": weights_of(folder.text_model, hashes),
             "tokenizer": hashes.sha256(folder.tokenizer),
             "rule": rule,
         }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _weights(model: Path, hashes: Hashes) -> list[str]:
+def weights_of(model: Path, hashes: Hashes) -> list[str]:
+    """The checksums of a tower's file and of those that hold its larger tensors."""
     return [hashes.sha256(path) for path in (model, *external_files(model))]
 
 

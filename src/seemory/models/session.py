@@ -26,6 +26,13 @@ _DTYPES: dict[str, type[np.generic]] = {
 }
 
 
+CUDA = "CUDAExecutionProvider"
+_NO_CUDA = (
+    "ONNX Runtime can use no CUDA device here: it needs one, its driver, and onnxruntime-gpu in the place of "
+    "onnxruntime (pip uninstall onnxruntime; pip install 'onnxruntime-gpu[cuda,cudnn]')."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Port:
     """An input or output as the export declares it; a free dimension is None."""
@@ -51,12 +58,22 @@ class Session(Protocol):
 
 
 class OnnxSession:
-    """A tower in ONNX Runtime on the CPU, in the precision of its weights.
+    """A tower in ONNX Runtime on the CPU, or on a CUDA device, in the precision of its weights.
 
-    Raises ModelCorrupt when the file is no model ONNX Runtime can load.
+    Raises ModelCorrupt when the file is no model ONNX Runtime can load, ModelError when there is no CUDA device to use.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(
+        self, path: Path, threads: int | None = None, *, cuda: bool = False, exact_products: bool = False
+    ) -> None:
+        """Loaded and ready.
+
+        Args:
+            path: the ONNX file.
+            threads: of one pass; by default all cores.
+            cuda: on the CUDA device.
+            exact_products: take the slower 8-bit kernels, which cannot saturate.
+        """
         import onnxruntime as ort
 
         options = ort.SessionOptions()
@@ -68,13 +85,23 @@ class OnnxSession:
         # Texts come in all lengths; a memory plan for each would only grow.
         options.enable_mem_pattern = False
         options.log_severity_level = 3
+        if exact_products:
+            options.add_session_config_entry("session.x64quantprecision", "1")
+        providers: list[object] = ["CPUExecutionProvider"]
+        if cuda:
+            if CUDA not in ort.get_available_providers():
+                raise ModelError(_NO_CUDA)
+            # TF32 keeps 10 bits of a product's factors: its vectors would not be fp32's.
+            providers.insert(0, (CUDA, {"use_tf32": "0"}))
         try:
-            self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(str(path), options, providers=providers)
         except Exception as error:
             raise ModelCorrupt(
-                f"{path}: ONNX Runtime cannot load it ({_short(error)}). Fetch the model again (`seemory models pull`) "
+                f"{path}: ONNX Runtime cannot load it ({short(error)}). Fetch the model again (`seemory models pull`) "
                 "or export it again."
             ) from error
+        if cuda and CUDA not in self._session.get_providers():  # it falls back by itself, and only logs it
+            raise ModelError(_NO_CUDA)
         self._path = path
         self._inputs = tuple(_port(item, path) for item in self._session.get_inputs())
         self._outputs = tuple(_port(item, path) for item in self._session.get_outputs())
@@ -94,7 +121,7 @@ class OnnxSession:
         try:
             return list(self._session.run(None, dict(feeds)))
         except Exception as error:
-            raise ModelError(f"{self._path}: the model refused its input ({_short(error)}).") from error
+            raise ModelError(f"{self._path}: the model refused its input ({short(error)}).") from error
 
 
 def available_cores() -> int:
@@ -111,5 +138,6 @@ def _port(item: Any, path: Path) -> Port:
     return Port(item.name, _DTYPES[item.type], shape)
 
 
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
+    """A library's message on one line, cut to 300 characters."""
     return " ".join(str(error).split())[:300]
