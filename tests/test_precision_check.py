@@ -98,6 +98,8 @@ def test_material_that_cannot_be_used_is_said(folder: Path, photos: Path, captio
     found = read_folder(folder)
     with pytest.raises(UsageError, match="8 readable pictures are too few"):
         measure_ways(found, home=tmp_path, pictures=photos)
+    with pytest.raises(UsageError, match="is not a folder"):
+        measure_ways(found, home=tmp_path, pictures=photos / "nowhere")
     with pytest.raises(UsageError, match="--pictures"):
         measure_ways(found, home=tmp_path, captions=captions)
     (tmp_path / "wrong.csv").write_text("file,words\na,b\n")

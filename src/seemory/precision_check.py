@@ -82,6 +82,8 @@ def _material(encoder: Encoder, pictures: Path | None, captions: Path | None) ->
                 "or pip install 'seemory[demo]' for some photographs"
             )
     else:
+        if not pictures.is_dir():
+            raise UsageError(f"{pictures} is not a folder; --pictures takes one with real pictures")
         paths = [file.path for file in find_files([pictures])]
     if said is not None:
         captioned = {name for name, _ in said}

@@ -69,12 +69,12 @@ def pull(name: str, home: Path | None) -> None:
 @click.argument("name")
 @click.option(
     "--pictures",
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    type=click.Path(path_type=Path),
     help="Real pictures to measure with; by default the demo's photographs.",
 )
 @click.option(
     "--captions",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=click.Path(path_type=Path),
     help="A CSV file with the columns image and caption, for the change of recall.",
 )
 @_home
