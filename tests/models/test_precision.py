@@ -14,7 +14,8 @@ import pytest
 import toys
 from hypothesis import given
 from hypothesis import strategies as st
-from onnx import TensorProto, load, numpy_helper, save
+from hypothesis.extra import numpy as hnp
+from onnx import TensorProto, helper, load, numpy_helper, save
 from references import clip
 
 from seemory.errors import ModelError, ModelNotFound
@@ -79,13 +80,14 @@ def test_batches_threads_and_lengths_do_not_show(way: Way, folder: Path, kept: P
     made = encoder_in(read_folder(folder), way, home=kept)
     together, texts = made.embed_pixels(squares), made.embed_texts(QUERIES)
     wrong: list[str] = []
+    # A scale for a whole batch, instead of one a row, would show here: 0.9989 with ViT-B/32's text tower.
+    least = {"fp32": 0.99999, "bf16": 0.999, "int8": 0.9999}[way.precision]
 
     def work(first: int) -> None:
         for index in range(first, len(squares), 4):
-            # 8-bit factors are scaled by the largest of the whole pass, so a batch shows a little.
-            if float(made.embed_pixels(squares[index : index + 1])[0] @ together[index]) < 0.998:
+            if float(made.embed_pixels(squares[index : index + 1])[0] @ together[index]) < least:
                 wrong.append(f"picture {index}")
-            if float(made.embed_texts(QUERIES[index : index + 1])[0] @ texts[index]) < 0.998:
+            if float(made.embed_texts(QUERIES[index : index + 1])[0] @ texts[index]) < least:
                 wrong.append(f"text {index}")
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
@@ -234,6 +236,7 @@ def test_8_bit_copies_are_made_once_and_follow_the_weights(folder: Path, tmp_pat
     assert first.stat().st_size < tower.stat().st_size
     kinds = [node.op_type for node in load(str(first)).graph.node]
     assert kinds.count("MatMulInteger") >= 3 * 6
+    assert kinds.count("QuantizeLinear") < kinds.count("MatMulInteger"), "queries, keys and values share their input"
     other = load(str(tower))
     weight = next(one for one in other.graph.initializer if len(one.dims) == 2)
     weight.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weight) * 1.01, weight.name))
@@ -297,6 +300,49 @@ def test_kernels_that_cannot_saturate_give_the_same_vectors(exact: bool, folder:
     ids = np.array([[1, 2, 3, 4]])
     found = OnnxSession(path, exact_products=exact).run({"text": ids})[0]
     assert np.allclose(found, OnnxSession(path, exact_products=True).run({"text": ids})[0], atol=1e-5)
+
+
+def _product(opset: int, matrix: np.ndarray, path: Path) -> Path:
+    """A graph of one matrix product, as exporters of that opset write it."""
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["given", "matrix"], ["found"])],
+        "product",
+        [helper.make_tensor_value_info("given", TensorProto.FLOAT, ["rows", matrix.shape[0]])],
+        [helper.make_tensor_value_info("found", TensorProto.FLOAT, ["rows", matrix.shape[1]])],
+        [numpy_helper.from_array(matrix, "matrix")],
+    )
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), str(path))
+    return path
+
+
+@pytest.fixture(scope="module", params=[11, 17, 18, 21])
+def eight_bit_product(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> OnnxSession:
+    place = tmp_path_factory.mktemp("product")
+    path = _product(request.param, MATRIX, place / "model.onnx")
+    return OnnxSession(QuantisedTowers(place / "int8", Hashes()).made(path))
+
+
+MATRIX = np.random.default_rng(5).standard_normal((6, 4)).astype(np.float32)
+MATRIX[:, 2] = 0  # a column that a pruned model may well have
+
+
+@given(
+    hnp.arrays(
+        np.float32,
+        st.tuples(st.integers(1, 5), st.just(6)),
+        elements=st.floats(-(2.0**100), 2.0**100, width=32, allow_subnormal=False),
+    )
+)
+def test_an_8_bit_product_is_near_whatever_the_rows_are(eight_bit_product: OnnxSession, rows: np.ndarray) -> None:
+    """Zeros, tiny and huge rows side by side: each has its own scale, so none coarsens another."""
+    [found] = eight_bit_product.run({"given": rows})
+    truth = rows.astype(np.float64) @ MATRIX.astype(np.float64)
+    step, column = np.abs(rows).max(axis=1).astype(np.float64) / 127 + 1e-13, np.abs(MATRIX).max(axis=0) / 127
+    least = np.outer(step, np.abs(MATRIX).sum(axis=0)) + np.outer(np.abs(rows).sum(axis=1) + 6 * step, column)
+    assert np.isfinite(found).all()
+    assert (np.abs(found - truth) <= 0.51 * least + 1e-12).all()
+    for index in range(len(rows)):
+        np.testing.assert_array_equal(eight_bit_product.run({"given": rows[index : index + 1]})[0][0], found[index])
 
 
 def _by_hand(texts: np.ndarray, pictures: np.ndarray, belongs: list[int]) -> dict[int, float]:

@@ -10,19 +10,22 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from seemory.errors import ModelError
 from seemory.models.fingerprint import INT8_RECIPE, Hashes, weights_of
 from seemory.models.session import short
 
 _LEFT_S = 6 * 3600
-_HALF = 10  # onnx's FLOAT16
+_NAME = "seemory_int8_"
 
 
 class QuantisedTowers:
     """8-bit copies of ONNX towers, in a folder, by the checksum of what they were made of.
 
-    Weights of matrix products become signed 8-bit numbers with a scale for each column; their other factor is scaled
-    anew at each pass. All else stays as it was: embeddings, convolutions, products of two activations.
+    Weights of matrix products become signed 8-bit numbers with a scale for each column; the rows of their other factor
+    are scaled anew at each pass. All else stays as it was: embeddings, convolutions, products of two activations.
     """
 
     def __init__(self, folder: Path, hashes: Hashes) -> None:
@@ -70,27 +73,81 @@ class QuantisedTowers:
 def _quantise(tower: Path, out: Path) -> None:
     try:
         import onnx
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-        from onnxruntime.quantization.quant_utils import add_pre_process_metadata
     except ImportError as error:
         raise ModelError(
             f"an 8-bit copy is made with the package onnx, which is missing ({short(error)}): "
             "pip install 'seemory[int8]'"
         ) from error
     try:
-        # As a value, not by its path: of a path, a copy is written beside the model.
         model = onnx.load(str(tower))
-        if _half(model):
-            raise ModelError(f"{tower}: its weights are 16 bits wide; int8 is made from an export in 32 bits only.")
-        add_pre_process_metadata(model)  # the graph is taken as exported; unmarked, a warning goes to the root logger
-        quantize_dynamic(model, out, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
-    except ModelError:
-        raise
+        _rewrite(model)
+        onnx.save(model, str(out))
+    except ModelError as error:
+        raise ModelError(f"{tower}: {error}") from error
     except Exception as error:
         raise ModelError(
             f"{tower}: no 8-bit copy can be made of it ({short(error)}). Use it as it is: @fp32."
         ) from error
 
 
-def _half(model: Any) -> bool:
-    return any(weight.data_type == _HALF and weight.dims for weight in model.graph.initializer)
+def _rewrite(model: Any) -> None:
+    """Take the graph's products with weights in 8 bits, with a scale a row on the left and one a column on the right.
+
+    A scale for a whole input, as dynamic quantisation usually has, makes a picture's vector depend on what else is in
+    its batch, and lets one position with large values coarsen all others.
+    """
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = model.graph
+    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    weights = {weight.name: weight for weight in graph.initializer if len(weight.dims) == 2}
+    constants = {"one": np.float32(1), "most": np.float32(127), "least": np.float32(1e-12), "zero": np.uint8(128)}
+    added = [numpy_helper.from_array(np.asarray(value), _NAME + name) for name, value in constants.items()]
+    added.append(numpy_helper.from_array(np.array([-1]), _NAME + "last"))
+    one, most, least, zero, last = (tensor.name for tensor in added)
+    rows: dict[str, tuple[str, str]] = {}
+    nodes: list[Any] = []
+    for place, node in enumerate(graph.node):
+        weight = weights.get(node.input[1]) if node.op_type == "MatMul" else None
+        if weight is not None and weight.data_type == TensorProto.FLOAT16:
+            raise ModelError("its weights are 16 bits wide; int8 is made from an export in 32 bits only.")
+        if weight is None or weight.data_type != TensorProto.FLOAT:
+            nodes.append(node)
+            continue
+        given, name = node.input[0], f"{_NAME}{place}_"
+        if given not in rows:  # queries, keys and values share their input
+            rows[given] = name + "bytes", name + "scales"
+            axes = {"axes": [-1]} if opset < 18 else {}
+            nodes += [
+                helper.make_node("Abs", [given], [name + "sizes"]),
+                helper.make_node(
+                    "ReduceMax", [name + "sizes", last][: 1 if axes else 2], [name + "largest"], keepdims=1, **axes
+                ),
+                helper.make_node("Max", [name + "largest", least], [name + "above_zero"]),
+                helper.make_node("Div", [name + "above_zero", most], [name + "scales"]),
+                helper.make_node("Div", [given, name + "scales"], [name + "steps"]),
+                helper.make_node("QuantizeLinear", [name + "steps", one, zero], [name + "bytes"]),
+            ]
+        left, row_scales = rows[given]
+        right, column_scales = _columns(numpy_helper.to_array(weight))
+        added.append(numpy_helper.from_array(right, name + "weight"))
+        added.append(numpy_helper.from_array(column_scales, name + "columns"))
+        nodes += [
+            helper.make_node("MatMulInteger", [left, name + "weight", zero], [name + "sums"]),
+            helper.make_node("Cast", [name + "sums"], [name + "floats"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", [name + "floats", row_scales], [name + "scaled"]),
+            helper.make_node("Mul", [name + "scaled", name + "columns"], [node.output[0]]),
+        ]
+    if not rows:
+        return
+    needed = {name for node in nodes for name in node.input} | {output.name for output in graph.output}
+    kept = [weight for weight in (*graph.initializer, *added) if weight.name in needed or weight.name not in weights]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(kept)
+
+
+def _columns(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """The matrix in steps of -127 to 127, and each column's step."""
+    scales = np.maximum(np.abs(weight).max(axis=0), 1e-12).astype(np.float32) / np.float32(127)
+    return np.clip(np.rint(weight / scales), -127, 127).astype(np.int8), scales
