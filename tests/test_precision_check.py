@@ -189,3 +189,27 @@ def test_imported_vectors_that_name_a_fingerprint_find_its_precision(
     target.import_vectors(tmp_path / "vectors.parquet", model=str(folder), fingerprint=source.encoder.fingerprint)
     assert target.search("a cat")
     assert target.encoder.way == INT8
+
+
+def test_sentence_vectors_keep_the_precision_they_were_made_in(
+    unmeasured: Path, new_memory: Callable[..., Memory], folder: Path, photos: Path, report: Report
+) -> None:
+    """The channel of words has a generation of its own, which `auto` must not reach either."""
+
+    def memory() -> Memory:
+        return new_memory(
+            model="seemory-mini",
+            collection="sentences",
+            owner="precision",
+            models={"text": str(folder), "offline": True},
+        )
+
+    first = memory()
+    first.index(photos)
+    speak_for(INT8, report, unmeasured)
+    found = memory()._rooms.encoders.find(str(folder))
+    assert found[1].way == INT8, "vectors yet to be made"
+    made = first._rooms.generations.create(
+        "sentences", "text", model=str(folder), fingerprint=report.fingerprint, dim=found[1].dim
+    )
+    assert memory()._rooms.encoders.made_by(made).way.precision == "fp32"

@@ -80,7 +80,7 @@ class Encoders:
             if encoder is None:
                 encoder = self._first[1] if self._first else self.load(generation.model)
                 if encoder.fingerprint != generation.fingerprint:
-                    encoder = self._by_fingerprint(generation)
+                    encoder = self._by_fingerprint(generation, self.load)
                 self._require_unchanged(generation, encoder)
                 here = {known.fingerprint for known in self._generations().all(self.collection)}
                 self._made = {name: kept for name, kept in self._made.items() if name in here}
@@ -131,9 +131,7 @@ class Encoders:
             made += [one for one in known if one.state != "live" and split_name(one.model)[0] == base]
         name = made[0].model if made else self._for_new_vectors(model)
         with self._lock:
-            if name not in self._found:
-                self._found[name] = self._by_fingerprint(made[0]) if made else self.load(name)
-            return name, self._found[name]
+            return name, self._by_fingerprint(made[0], self._kept) if made else self._kept(name)
 
     def load(self, model: str) -> Encoder:
         """The encoder of that catalogue name or folder. Raises ModelError if it cannot be found or loaded."""
@@ -149,14 +147,27 @@ class Encoders:
             listen=self._listen,
         )
 
-    def _by_fingerprint(self, generation: Generation) -> Encoder:
+    def made_by(self, generation: Generation) -> Encoder:
+        """The encoder of a generation of any channel, loaded once; where its files have changed, what they are now.
+
+        Raises ModelError if it cannot be found or loaded.
+        """
+        with self._lock:
+            return self._by_fingerprint(generation, self._kept)
+
+    def _kept(self, name: str) -> Encoder:
+        if name not in self._found:
+            self._found[name] = self.load(name)
+        return self._found[name]
+
+    def _by_fingerprint(self, generation: Generation, load: Callable[[str], Encoder]) -> Encoder:
         """The generation's encoder by its name, or in the precision that has its fingerprint, where one has.
 
         A name that was written down by hand, with imported vectors, may lack the precision.
         """
         from seemory.models.precision import PRECISIONS, full_name, split_name
 
-        named = self.load(generation.model)
+        named = load(generation.model)
         if named.fingerprint == generation.fingerprint:
             return named
         model = split_name(generation.model)[0]

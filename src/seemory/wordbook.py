@@ -139,7 +139,7 @@ class Wordbook:
             return None
         if searcher and live.fingerprint == searcher.generation.fingerprint and isinstance(searcher.encoder, Encoder):
             return live, searcher.encoder
-        _, encoder = self._encoders.find(live.model)
+        encoder = self._encoders.made_by(live)
         if encoder.fingerprint != live.fingerprint:
             raise ModelError(
                 f"the files of {live.model} are not those that the sentence vectors of collection "
