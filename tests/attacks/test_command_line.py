@@ -74,7 +74,7 @@ OPERATORS = {
     "reembed start": "changes the encoder for all owners of a collection",
     "reembed status": "counts over all owners, and the reasons of failures",
     "reembed queries": "the operator's words, a collection's and no owner's",
-    "reembed report": "over owners that the operator names or draws",
+    "reembed report": "compares two generations over all owners",
     "reembed switch": "for all owners",
     "reembed rollback": "for all owners",
     "reembed drop": "for all owners",
