@@ -21,7 +21,7 @@ from .conftest import Loot, World, assert_no_secret, rows_of
 # name: (its parameters, lines to try). {guess} becomes each guess; {own} the thief's folder.
 COMMANDS: dict[str, tuple[str, list[str]]] = {
     "search": (
-        "words image like plus minus limit offset min_score kind conditions weights fusion language",
+        "words image like plus minus limit offset min_score kind conditions weights fusion language explain",
         [
             "--like {guess} --json",
             "a cat -n 1000 --plus {guess} --json",
@@ -83,6 +83,7 @@ OPERATORS = {
     "db url": "no rows",
     "db migrate": "no rows",
     "db upgrade": "the whole memory, to a newer Postgres; each owner's rows are compared and none shown",
+    "db distribute": "the whole memory, to a cluster; counts rows of all owners",
     "db stop": "no rows",
     "doctor": "no rows",
     "demo": "pictures of its own in a collection of its own, through the methods attacked there",

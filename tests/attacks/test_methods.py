@@ -112,6 +112,13 @@ def _prefer(memory: Memory, guess: Guess, world: World) -> object:
     return before, saved
 
 
+def _explain(memory: Memory, guess: Guess, world: World) -> object:
+    # Its estimates come from statistics over all owners, and its times differ: only refusals are compared.
+    for wanted in ({"like": guess}, {"words": str(guess)}, {"words": "a cat", "where": [f"path~{guess}"]}):
+        memory.explain(**wanted, limit=1000)  # type: ignore[arg-type]
+    return None
+
+
 # name: (the parameters that are attacked, what is called)
 METHODS: dict[str, tuple[str, Call]] = {
     "get": ("item", lambda m, g, w: m.get(g)),
@@ -120,6 +127,7 @@ METHODS: dict[str, tuple[str, Call]] = {
         "words image like vector plus minus limit offset min_score kind where weights fusion language",
         lambda m, g, w: [attempt(call) for call in _searches(m, g, w)],
     ),
+    "explain": ("words image like vector plus minus limit offset kind where", _explain),
     "thumbnail": ("item_id", lambda m, g, w: m.thumbnail(g)),  # type: ignore[arg-type]
     "forget": ("items", lambda m, g, w: m.forget([g])),
     "items": ("where batch", lambda m, g, w: list(m.items(where=[f"path~{g}"], batch=1))),
