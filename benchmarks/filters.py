@@ -27,6 +27,7 @@ from psycopg.sql import SQL, Identifier
 
 from benchmarks import clip_like
 from seemory.exchange import Importer
+from seemory.exchange.vector_files import BATCH, VectorBatch, VectorRow
 from seemory.store.connect import Database, open_database, stop_embedded
 from seemory.store.describing import Descriptions
 from seemory.store.generations import Generations
@@ -34,7 +35,6 @@ from seemory.store.halfvec import Halfvec
 from seemory.store.items import Items
 from seemory.store.query import Query
 from seemory.types import Filter, Generation, Neighbour, Vectors
-from seemory.vector_files import BATCH, VectorBatch, VectorRow
 
 KEEPS = {"all": 1, "50 %": 2, "1 %": 100, "0.01 %": 10_000}
 LIMITS = (1, 10, 100, 500)

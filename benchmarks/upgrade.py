@@ -17,11 +17,11 @@ from pathlib import Path
 import psycopg
 
 from seemory.store.ann_index import ensure_index
-from seemory.store.cluster import Cluster
 from seemory.store.connect import open_database, unbound_url
+from seemory.store.embedded.cluster import Cluster
+from seemory.store.embedded.programs import installed, newest
+from seemory.store.embedded.upgrade import bytes_in, upgrade
 from seemory.store.generations import Generations
-from seemory.store.programs import installed, newest
-from seemory.store.upgrade import bytes_in, upgrade
 from seemory.telemetry import Progress
 
 FILL = """

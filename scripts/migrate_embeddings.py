@@ -120,7 +120,7 @@ def _finish(reembedding: Reembedding, options: argparse.Namespace) -> int:
 def _write_report(reembedding: Reembedding, file: Path) -> None:
     report = reembedding.report()
     if file.suffix.lower() in (".html", ".htm"):
-        from seemory.space_page import write_page
+        from seemory.reembedding.space_page import write_page
 
         write_page(report, file)
     else:

@@ -74,8 +74,8 @@ def _database(memory: Memory) -> Iterator[Finding]:
     if memory.settings.database_url:
         yield Finding("database", "ok", f"server {says}")
         return
-    from seemory.store.programs import newest
-    from seemory.store.upgrade import bytes_in, kept_folders
+    from seemory.store.embedded.programs import newest
+    from seemory.store.embedded.upgrade import bytes_in, kept_folders
 
     if int(row[0].split(".")[0]) < newest().major:
         do = f"seemory db upgrade moves it to PostgreSQL {newest().major}, before its programs go away"

@@ -19,7 +19,6 @@ from seemory.types import Description, Filter, Hits, Item, Kind
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from seemory.backfilling import BackfillReport
     from seemory.describing import DescribeReport
     from seemory.duplicates import Duplicates
     from seemory.embedding import EmbedFiles
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from seemory.index_report import FileResult, IndexReport
     from seemory.models.encoder import Encoder
     from seemory.reembedding import Reembedding
+    from seemory.reembedding.backfilling import BackfillReport
     from seemory.store.connect import Database
     from seemory.store.explaining import Explanation
     from seemory.zero_shot import LabelScore
@@ -182,7 +182,7 @@ class Memory:
             UsageError: nothing was asked for, or something of it is wrong.
             MediaError: the picture cannot be read.
         """
-        from seemory.channels import Page
+        from seemory.search.channels import Page
 
         if kind is not None and kind not in get_args(Kind):
             raise UsageError(f"kind is one of {', '.join(get_args(Kind))}, not {kind!r}")
@@ -293,7 +293,7 @@ class Memory:
         Raises:
             UsageError: nothing was ever indexed into this collection.
         """
-        from seemory.backfilling import backfill
+        from seemory.reembedding.backfilling import backfill
 
         options = self.settings
         self._rooms.live()  # or it is said that nothing was ever indexed
@@ -394,7 +394,7 @@ class Memory:
             CollectionMismatch: the collection was made by another encoder.
         """
         from seemory.exchange import width_of
-        from seemory.vector_files import read_vectors
+        from seemory.exchange.vector_files import read_vectors
 
         paths = [Path(file).expanduser() for file in files]
         widths = [width_of(path, column) for path in paths]

@@ -9,25 +9,25 @@ from functools import cached_property
 from threading import RLock
 from typing import TYPE_CHECKING, TypeVar
 
+from seemory.describing.wordbook import Wordbook
 from seemory.encoders import UNNAMED, Encoders
 from seemory.errors import CollectionMismatch, EncoderChanged, GenerationsChanged, ModelError, UsageError
 from seemory.settings import Settings
 from seemory.telemetry import ProgressListener
 from seemory.types import Generation
-from seemory.wordbook import Wordbook
 
 if TYPE_CHECKING:
     from seemory.embedding import EmbedFiles, Targets
+    from seemory.embedding.local import LocalEmbedding
     from seemory.exchange import Importer
     from seemory.indexing import Indexer
-    from seemory.local_embedding import LocalEmbedding
     from seemory.reembedding import Reembedding
     from seemory.search import Searcher
+    from seemory.search.terms import Terms
     from seemory.store.connect import Database
     from seemory.store.generations import Generations
     from seemory.store.items import Items
     from seemory.store.query import Query
-    from seemory.terms import Terms
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class Rooms:
     @cached_property
     def terms(self) -> Terms:
         """Reads what a person gave to search by."""
-        from seemory.terms import Terms
+        from seemory.search.terms import Terms
 
         return Terms(self.items, self.collection, self.settings.media.max_pixels)
 
@@ -231,9 +231,9 @@ class Rooms:
         if ray is None:
             yield self.local_embedding(workers)
             return
-        from seemory.ray_cluster import require
-        from seemory.ray_embedding import RayEmbedding
-        from seemory.ray_worker import Duty
+        from seemory.embedding.on_ray import RayEmbedding
+        from seemory.embedding.ray_cluster import require
+        from seemory.embedding.ray_worker import Duty
 
         require(ray)
         options = self.settings
@@ -248,7 +248,7 @@ class Rooms:
 
     def local_embedding(self, workers: int | None = None) -> LocalEmbedding:
         """Decodes and embeds in this process."""
-        from seemory.local_embedding import LocalEmbedding, Pace
+        from seemory.embedding.local import LocalEmbedding, Pace
 
         options = self.settings
         threads = workers or options.index.workers or min(8, os.cpu_count() or 1)

@@ -226,7 +226,7 @@ class ChannelAnswer:
     """What one channel had to say in a search."""
 
     candidates: int
-    """How many items it named, at most `seemory.channels.POOL`; the order beyond them is by sight alone."""
+    """How many items it named, at most `seemory.search.channels.POOL`; the order beyond them is by sight alone."""
     weight: float
     """What was asked for."""
     effective: float

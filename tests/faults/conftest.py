@@ -21,7 +21,7 @@ from test_kills import cut_many
 from seemory.memory import Memory
 from seemory.settings import read_settings
 from seemory.store.connect import open_database, stop_embedded, unbound_url
-from seemory.store.postmaster import read_postmaster
+from seemory.store.embedded.postmaster import read_postmaster
 
 INDEXER = """
 import sys

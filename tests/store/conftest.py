@@ -15,12 +15,12 @@ import numpy as np
 import psycopg
 import pytest
 
-from seemory.store.account import account_for
 from seemory.store.connect import Database, open_database, stop_embedded
 from seemory.store.distribution import distribute
+from seemory.store.embedded.account import account_for
+from seemory.store.embedded.programs import binaries
 from seemory.store.generations import Generations
 from seemory.store.items import Items
-from seemory.store.programs import binaries
 from seemory.store.query import Query
 from seemory.types import EmbeddingRecord, FileOutcome, Generation, PictureFacts, Vector
 

@@ -17,9 +17,9 @@ import pytest
 from seemory.errors import MigrationFailed, StoreError, UsageError
 from seemory.store.backup import back_up, read_manifest
 from seemory.store.connect import Database, open_database, stop_embedded, unbound_url
+from seemory.store.embedded.programs import client_program
 from seemory.store.generations import Generations
 from seemory.store.items import Items
-from seemory.store.programs import client_program
 from seemory.store.query import Query
 from seemory.store.restore import restore
 
@@ -30,7 +30,7 @@ RESTORE = """
 import sys
 from pathlib import Path
 from seemory.store.connect import open_database
-from seemory.store.programs import client_program
+from seemory.store.embedded.programs import client_program
 from seemory.store.restore import restore
 with open_database(None, home=Path(sys.argv[1])) as database:
     restore(database.conninfo, Path(sys.argv[2]), replace=True)

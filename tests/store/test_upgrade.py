@@ -20,14 +20,14 @@ from seemory.memory import Memory
 from seemory.settings import read_settings
 from seemory.store.ann_index import EXACT_ROWS, ensure_index
 from seemory.store.backup import back_up
-from seemory.store.cluster import Cluster
 from seemory.store.connect import Database, open_database, stop_embedded, unbound_url
+from seemory.store.embedded.cluster import Cluster
+from seemory.store.embedded.postmaster import read_postmaster
+from seemory.store.embedded.programs import installed, major_of, newest
+from seemory.store.embedded.upgrade import kept_folders, upgrade
 from seemory.store.generations import Generations
-from seemory.store.postmaster import read_postmaster
-from seemory.store.programs import installed, major_of, newest
 from seemory.store.query import Query
 from seemory.store.restore import restore
-from seemory.store.upgrade import kept_folders, upgrade
 from seemory.telemetry import Progress
 
 from .conftest import DIM, copy_home, unit
@@ -40,7 +40,7 @@ AS_ROOT = os.geteuid() == 0
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from seemory.store.upgrade import upgrade
+from seemory.store.embedded.upgrade import upgrade
 def listen(event):
     print(event.stage, flush=True)
     if [event.stage, str(event.done)] == sys.argv[2:]:
@@ -178,8 +178,8 @@ AS_NOBODY = """
 import os, pwd, sys
 from pathlib import Path
 import psutil
-from seemory.store.programs import wheel_release
-from seemory.store.upgrade import upgrade
+from seemory.store.embedded.programs import wheel_release
+from seemory.store.embedded.upgrade import upgrade
 psutil.Process().name(), wheel_release()  # the interpreter itself may be out of that account's reach
 entry = pwd.getpwnam("nobody")
 os.setgroups([])

@@ -13,6 +13,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from seemory.errors import UsageError
+from seemory.search.wording import read_wording
 from seemory.store.connect import Database
 from seemory.store.describing import LONGEST, Descriptions
 from seemory.store.generations import Generations
@@ -20,7 +21,6 @@ from seemory.store.items import Items
 from seemory.store.query import Query
 from seemory.store.words import Required, Words
 from seemory.types import Description, EmbeddingRecord, Filter, Generation
-from seemory.wording import read_wording
 
 from .conftest import outcome, unit
 

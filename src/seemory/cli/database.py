@@ -136,8 +136,8 @@ def upgrade(old_programs: Path | None, keep_old: bool, home: Path | None, json_:
     """Move the data to a newer Postgres. The embedded server's alone; nobody may use it meanwhile."""
     from seemory.errors import UsageError
     from seemory.settings import read_settings
-    from seemory.store.programs import major_of
-    from seemory.store.upgrade import upgrade as move_on
+    from seemory.store.embedded.programs import major_of
+    from seemory.store.embedded.upgrade import upgrade as move_on
 
     settings = read_settings(home=home)
     if settings.database_url:

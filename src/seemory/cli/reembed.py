@@ -138,8 +138,8 @@ def report(
     collection: str | None,
 ) -> None:
     """Say how the space changes from one generation to the next: cosines, groups, answers, bytes, milliseconds."""
-    from seemory.space_page import agreement, rows_of, write_page
-    from seemory.space_report import by_file, by_folder, by_key, by_tag
+    from seemory.reembedding.space_page import agreement, rows_of, write_page
+    from seemory.reembedding.space_report import by_file, by_folder, by_key, by_tag
 
     if by is not None and labels is not None:
         raise click.UsageError("items are grouped by --by or by --labels, not by both")

@@ -25,8 +25,8 @@ from psycopg.sql import SQL, Identifier
 
 from seemory.errors import DatabaseUnreachable, StoreError, UsageError
 from seemory.store.address import explained, shown
+from seemory.store.embedded.programs import client_program
 from seemory.store.migrate import applied
-from seemory.store.programs import client_program
 from seemory.telemetry import Progress, ProgressListener, ignore
 
 _FORMAT = "seemory-backup-1"

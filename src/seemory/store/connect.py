@@ -22,9 +22,9 @@ from seemory.errors import DatabaseUnreachable, DiskFull, GenerationsChanged, St
 from seemory.store.address import explained, shown
 from seemory.store.distribution import distribute, is_distributed
 from seemory.store.embedded import EmbeddedServer
+from seemory.store.embedded.programs import client_program
 from seemory.store.halfvec import halfvec_adapters
 from seemory.store.migrate import migrate, pending
-from seemory.store.programs import client_program
 from seemory.store.server import Server, inspect, require
 from seemory.store.texts import clean
 

@@ -16,8 +16,8 @@ import psycopg
 from seemory.errors import StoreError, UsageError
 from seemory.store.address import shown
 from seemory.store.backup import Manifest, command_environment, read_manifest
+from seemory.store.embedded.programs import client_program
 from seemory.store.migrate import migrate, pending
-from seemory.store.programs import client_program
 from seemory.telemetry import Progress, ProgressListener, ignore
 
 _BLOCK = 1 << 20

@@ -1,0 +1,1 @@
+"""Measuring: how a space is shaped. Arrays in, figures out."""
