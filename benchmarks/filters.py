@@ -26,8 +26,8 @@ import numpy as np
 from psycopg.sql import SQL, Identifier
 
 from benchmarks import clip_like
-from seemory.exchange import Importer
-from seemory.exchange.vector_files import BATCH, VectorBatch, VectorRow
+from seemory.exchange.files import BATCH, VectorBatch, VectorRow
+from seemory.exchange.vectors import Importer
 from seemory.store.connect import Database, open_database, stop_embedded
 from seemory.store.describing import Descriptions
 from seemory.store.generations import Generations

@@ -30,7 +30,7 @@ from pgvector.psycopg import register_vector
 from psycopg.types.json import Jsonb
 
 from benchmarks.clip_like import DATA, blow_up, real
-from seemory.store.embedded import EmbeddedServer
+from seemory.store.embedded.server import EmbeddedServer
 from seemory.types import EmbeddingRecord, Vectors
 
 DIM, K = 512, 10

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import seemory
-from seemory.reembedding import Reembedding
+from seemory.reembedding.blue_green import Reembedding
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from seemory.errors import CollectionMismatch, TowerMissing, UsageError
-from seemory.exchange import unit_rows
+from seemory.exchange.vectors import unit_rows
 from seemory.memory import Memory
 
 DIM = 16

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from seemory.embedding import EmbedFiles, Made, MadeBatch, Targets
+from seemory.embedding.pictures import EmbedFiles, Made, MadeBatch, Targets
 from seemory.errors import GenerationsChanged, MediaError
 from seemory.index_report import FileResult, IndexReport, Settled
 from seemory.lookahead import ahead, batches

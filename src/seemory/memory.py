@@ -19,14 +19,14 @@ from seemory.types import Description, Filter, Hits, Item, Kind
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from seemory.describing import DescribeReport
+    from seemory.describing.describer import DescribeReport
     from seemory.duplicates import Duplicates
-    from seemory.embedding import EmbedFiles
-    from seemory.exchange import ImportReport
+    from seemory.embedding.pictures import EmbedFiles
+    from seemory.exchange.vectors import ImportReport
     from seemory.index_report import FileResult, IndexReport
     from seemory.models.encoder import Encoder
-    from seemory.reembedding import Reembedding
     from seemory.reembedding.backfilling import BackfillReport
+    from seemory.reembedding.blue_green import Reembedding
     from seemory.store.connect import Database
     from seemory.store.explaining import Explanation
     from seemory.zero_shot import LabelScore
@@ -393,8 +393,8 @@ class Memory:
             UsageError: a file has no vectors, or of another width than the collection's.
             CollectionMismatch: the collection was made by another encoder.
         """
-        from seemory.exchange import width_of
-        from seemory.exchange.vector_files import read_vectors
+        from seemory.exchange.files import read_vectors
+        from seemory.exchange.vectors import width_of
 
         paths = [Path(file).expanduser() for file in files]
         widths = [width_of(path, column) for path in paths]
@@ -408,7 +408,7 @@ class Memory:
 
     def export_vectors(self, file: Paths, *, listen: ProgressListener = ignore) -> int:
         """How many vectors were written to a parquet file, with ids, paths and metadata."""
-        from seemory.exchange import export_vectors
+        from seemory.exchange.vectors import export_vectors
 
         return export_vectors(self._rooms.query, self._rooms.items, self._rooms.live(), Path(file), listen)
 

@@ -17,12 +17,12 @@ from seemory.telemetry import ProgressListener
 from seemory.types import Generation
 
 if TYPE_CHECKING:
-    from seemory.embedding import EmbedFiles, Targets
     from seemory.embedding.local import LocalEmbedding
-    from seemory.exchange import Importer
+    from seemory.embedding.pictures import EmbedFiles, Targets
+    from seemory.exchange.vectors import Importer
     from seemory.indexing import Indexer
-    from seemory.reembedding import Reembedding
-    from seemory.search import Searcher
+    from seemory.reembedding.blue_green import Reembedding
+    from seemory.search.searcher import Searcher
     from seemory.search.terms import Terms
     from seemory.store.connect import Database
     from seemory.store.generations import Generations
@@ -127,7 +127,7 @@ class Rooms:
 
         It stays with that generation: an answer is of one generation, whatever is switched meanwhile.
         """
-        from seemory.search import AbsentEncoder, Searcher
+        from seemory.search.searcher import AbsentEncoder, Searcher
 
         live = self.live()
         try:
@@ -150,7 +150,7 @@ class Rooms:
         A generation beside the live one whose encoder cannot be had here does not keep anybody from indexing: it is
         skipped, and has a backlog. Raises as `live_or_new` does.
         """
-        from seemory.embedding import Target, Targets
+        from seemory.embedding.pictures import Target, Targets
 
         found = self.generations.all(self.collection, owner=self.settings.owner)
         live = found[0] if found else self.live_or_new()
@@ -184,7 +184,7 @@ class Rooms:
         Raises:
             CollectionMismatch: the collection was made by something else.
         """
-        from seemory.exchange import Importer
+        from seemory.exchange.vectors import Importer
 
         name, own = model.strip(), fingerprint
         if not name or (fingerprint is not None and (not fingerprint.strip() or fingerprint.startswith(UNNAMED))):
@@ -215,7 +215,7 @@ class Rooms:
 
     def reembedding(self, embedding: EmbedFiles) -> Reembedding:
         """Moves the collection from one encoder to another."""
-        from seemory.reembedding import Reembedding
+        from seemory.reembedding.blue_green import Reembedding
 
         return Reembedding(
             self.database,

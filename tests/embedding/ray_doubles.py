@@ -7,7 +7,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from seemory.embedding import Made
+from seemory.embedding.pictures import Made
 from seemory.embedding.ray_worker import EncoderName, Order, Worker
 
 

@@ -20,8 +20,8 @@ import ray_doubles
 from ray_doubles import BlindWorker, MortalWorker
 from test_kills import cut_many
 
-from seemory.embedding import Targets
 from seemory.embedding.on_ray import RayEmbedding
+from seemory.embedding.pictures import Targets
 from seemory.embedding.ray_worker import Duty, Worker
 from seemory.errors import ClusterUnreachable, CollectionMismatch, ModelUnavailable, UsageError
 from seemory.indexing import Indexer

@@ -9,7 +9,7 @@ import pytest
 from made_encoders import turned
 from models.toys import folder
 
-from seemory.embedding import Target
+from seemory.embedding.pictures import Target
 from seemory.memory import Memory
 from seemory.models.encoder import Encoder
 from seemory.models.folder import read_folder

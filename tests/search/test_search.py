@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from seemory.calibration import Calibration
 from seemory.errors import UsageError
-from seemory.search import Example, combine
+from seemory.search.searcher import Example, combine
 from seemory.types import CosineStatistics, Filter, Hit
 
 CLIP = Calibration(CosineStatistics(0.16, 0.03, 0.30, 0.03))

@@ -12,8 +12,8 @@ import pytest
 
 from seemory.errors import DatabaseUnreachable
 from seemory.store.connect import embedded_url, open_database, stop_embedded
-from seemory.store.embedded import EmbeddedServer
 from seemory.store.embedded.postmaster import read_postmaster
+from seemory.store.embedded.server import EmbeddedServer
 from seemory.store.generations import Generations
 
 from .conftest import copy_home

@@ -12,7 +12,7 @@ from seemory.cli.generations import print_columns, print_side_by_side, print_sta
 from seemory.cli.options import as_json, memory_for, on_ray, where_it_is
 
 if TYPE_CHECKING:
-    from seemory.reembedding import Reembedding
+    from seemory.reembedding.blue_green import Reembedding
 
 _home = click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="The data folder.")
 _collection = click.option("--collection", help="The named set of items.")

@@ -12,7 +12,7 @@ from seemory.cli.display import print_json, print_path, progress
 from seemory.cli.options import as_json, memory_for, weight_option, where_it_is
 
 if TYPE_CHECKING:
-    from seemory.describing import DescribeReport
+    from seemory.describing.describer import DescribeReport
 
 
 @click.command()

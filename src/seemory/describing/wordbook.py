@@ -15,10 +15,10 @@ from seemory.telemetry import ProgressListener, ignore
 from seemory.types import Description, Generation
 
 if TYPE_CHECKING:
-    from seemory.describing import Describer, DescribeReport
+    from seemory.describing.describer import Describer, DescribeReport
     from seemory.models.encoder import Encoder
-    from seemory.search import Searcher
     from seemory.search.hybrid import Finder
+    from seemory.search.searcher import Searcher
     from seemory.store.connect import Database
     from seemory.store.describing import Descriptions
     from seemory.store.generations import Generations
@@ -96,7 +96,7 @@ class Wordbook:
             UsageError: nothing was said, or a text is too long, or there is no such language.
             ItemNotFound: the item is not in this collection.
         """
-        from seemory.describing import DescribeReport, require_words
+        from seemory.describing.describer import DescribeReport, require_words
 
         require_words(said)
         if not self.descriptions.write({item_id: said}):
@@ -111,13 +111,13 @@ class Wordbook:
         return self.catch_up(report, listen)
 
     def _describer(self) -> Describer:
-        from seemory.describing import Describer
+        from seemory.describing.describer import Describer
 
         return Describer(self.descriptions, self.descriptions.languages())
 
     def catch_up(self, report: DescribeReport | None = None, listen: ProgressListener = ignore) -> DescribeReport:
         """The report, with how many described items that had none got their sentence vector, or why they could not."""
-        from seemory.describing import DescribeReport
+        from seemory.describing.describer import DescribeReport
         from seemory.describing.sentences import embed_sentences
 
         report = report or DescribeReport()

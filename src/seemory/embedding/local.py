@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
-from seemory.embedding import MadeBatch, S, Squares, Targets, decode, embed_all
+from seemory.embedding.pictures import MadeBatch, S, Squares, Targets, decode, embed_all
 from seemory.lookahead import ahead, batches
 from seemory.models.encoder import Encoder
 

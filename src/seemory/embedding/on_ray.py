@@ -16,7 +16,7 @@ from threading import Lock
 from types import TracebackType
 from typing import Any
 
-from seemory.embedding import Made, MadeBatch, S, Source, Targets, decode
+from seemory.embedding.pictures import Made, MadeBatch, S, Source, Targets, decode
 from seemory.embedding.ray_cluster import Cluster, connect
 from seemory.embedding.ray_crew import BatchLost, Crew, Hand
 from seemory.embedding.ray_worker import Duty, EncoderName, Order, Worker, state_of

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from threading import Condition
 from typing import Any
 
-from seemory.embedding import Made
+from seemory.embedding.pictures import Made
 from seemory.embedding.ray_worker import EncoderName, Order, seemory_version
 from seemory.errors import ClusterUnreachable, SeemoryError
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from seemory.embedding import Made, Squares, decode, embed_all
+from seemory.embedding.pictures import Made, Squares, decode, embed_all
 from seemory.errors import CollectionMismatch, ModelError, ModelUnavailable
 from seemory.models.encoder import Encoder
 from seemory.models.loading import load_encoder

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
-from seemory.embedding import EmbedFiles, Targets
+from seemory.embedding.pictures import EmbedFiles, Targets
 from seemory.reembedding.catching_up import work_off
 from seemory.store.backlog import Backlog
 from seemory.store.connect import Database

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
-from seemory.embedding import Embedded, EmbedFiles, Made, MadeBatch, Target, Targets
+from seemory.embedding.pictures import Embedded, EmbedFiles, Made, MadeBatch, Target, Targets
 from seemory.lookahead import ahead, batches
 from seemory.store.backlog import Backlog, Waiting
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from seemory.embedding import Target, decode, embed
+from seemory.embedding.pictures import Target, decode, embed
 from seemory.models.encoder import Encoder
 from seemory.reembedding.comparison import compare, mean, spread
 from seemory.store.connect import Database

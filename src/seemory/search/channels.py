@@ -11,8 +11,8 @@ from uuid import UUID
 from seemory.calibration import Calibration
 from seemory.errors import ModelError, ModelUnavailable, TowerMissing, UsageError
 from seemory.models.encoder import Encoder
-from seemory.search import Example, Searcher
 from seemory.search.fusion import is_flat
+from seemory.search.searcher import Example, Searcher
 from seemory.store.query import Query
 from seemory.store.words import Required, Words
 from seemory.types import Filter, Generation, Kind, Vector

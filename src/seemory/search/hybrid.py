@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from seemory.errors import UsageError
-from seemory.search import Example, Searcher, by_sight, hit_of, require_page
 from seemory.search.channels import CHANNELS, Channels, Page, Pools, Sentences, require_weights
 from seemory.search.fusion import FUSIONS, FusionName, effective_weights
+from seemory.search.searcher import Example, Searcher, by_sight, hit_of, require_page
 from seemory.search.wording import Wording, read_wording
 from seemory.store.query import Query
 from seemory.store.words import Outlook, Required, Words

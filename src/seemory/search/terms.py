@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from seemory.models.encoder import Encoder
-    from seemory.search import AbsentEncoder, Example, Searcher
+    from seemory.search.searcher import AbsentEncoder, Example, Searcher
     from seemory.store.items import Items
 
 Paths = str | os.PathLike[str]

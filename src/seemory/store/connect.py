@@ -21,8 +21,8 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from seemory.errors import DatabaseUnreachable, DiskFull, GenerationsChanged, StoreError, UsageError
 from seemory.store.address import explained, shown
 from seemory.store.distribution import distribute, is_distributed
-from seemory.store.embedded import EmbeddedServer
 from seemory.store.embedded.programs import client_program
+from seemory.store.embedded.server import EmbeddedServer
 from seemory.store.halfvec import halfvec_adapters
 from seemory.store.migrate import migrate, pending
 from seemory.store.server import Server, inspect, require

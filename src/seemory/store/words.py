@@ -56,15 +56,15 @@ _MATCHING = """
 WITH matched AS MATERIALIZED (
     SELECT i.id, i.asset_id, i.document FROM seemory.item i {assets}
     WHERE i.owner_id = %s AND i.collection_id = (SELECT id FROM seemory.collection WHERE name = %s)
-      AND i.document  %s::tsquery AND {conditions}),
+      AND i.document @@ %s::tsquery AND {conditions}),
 weighed AS MATERIALIZED (
     SELECT w.lexeme, w.query, ln(1 + (SELECT count(*) FROM matched)::float8
-        / greatest(1, (SELECT count(*) FROM matched WHERE document  w.query))) AS weight
+        / greatest(1, (SELECT count(*) FROM matched WHERE document @@ w.query))) AS weight
     FROM unnest(%s::text[], %s::tsquery[]) AS w (lexeme, query)),
 ranked AS (
     SELECT m.*, (SELECT sum(w.weight * ts_rank(m.document, w.query, 1)) FROM weighed w) AS score
     FROM matched m ORDER BY score DESC, m.id)
-SELECT id, score, ARRAY(SELECT w.lexeme FROM weighed w WHERE ranked.document  w.query ORDER BY w.lexeme)
+SELECT id, score, ARRAY(SELECT w.lexeme FROM weighed w WHERE ranked.document @@ w.query ORDER BY w.lexeme)
 FROM ranked WHERE {there} LIMIT %s"""
 
 # Looked up for one item after the other, best first, until there are enough.
@@ -107,10 +107,10 @@ class Required:
         parts: list[SQL] = []
         values: list[Any] = []
         if self.must is not None:
-            parts.append(SQL("coalesce(i.document  %s::tsquery, false)"))
+            parts.append(SQL("coalesce(i.document @@ %s::tsquery, false)"))
             values.append(self.must)
         if self.must_not is not None:
-            parts.append(SQL("NOT coalesce(i.document  %s::tsquery, false)"))
+            parts.append(SQL("NOT coalesce(i.document @@ %s::tsquery, false)"))
             values.append(self.must_not)
         return (SQL(" AND ").join(parts), values) if parts else None
 

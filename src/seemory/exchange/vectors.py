@@ -1,0 +1,224 @@
+"""Vectors that others made → items, and items → a file of vectors. No encoder is loaded, none is needed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seemory.errors import UsageError
+from seemory.exchange.files import BATCH, VectorBatch, VectorRow, read_vectors, write_parquet
+from seemory.store.describing import LONGEST, Descriptions
+from seemory.store.items import Items
+from seemory.store.query import Query
+from seemory.telemetry import Progress, ProgressListener, ignore
+from seemory.types import Description, EmbeddingRecord, FileOutcome, Generation, Kind, PictureFacts, Vectors
+
+Refusal = Literal["not_finite", "zero", "without_id", "duplicate_id"]
+Mending = Literal["normalised", "named_by_path", "shared_path"]
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What an import did, a count each."""
+
+    new: int = 0
+    known: int = 0
+    refused: Counter[Refusal] = field(default_factory=Counter)
+    """not_finite: NaN, infinite, absent, or of another width than its neighbours; zero: it has no direction;
+    without_id: neither id nor path; duplicate_id: an earlier row has it."""
+    mended: Counter[Mending] = field(default_factory=Counter)
+    """normalised: brought to norm 1; named_by_path: without id, with a path; shared_path: another id had the path
+    before, the id was appended."""
+    described: int = 0
+    """Rows with a caption, tags, notes or a transcript, which are the items' words now."""
+    without_sentences: str | None = None
+    """Why these words have no sentence vectors yet, if so."""
+    seconds: float = 0.0
+
+    @property
+    def written(self) -> int:
+        """Rows that are findable now."""
+        return self.new + self.known
+
+
+def unit_rows(vectors: NDArray[Any]) -> tuple[Vectors, NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """`(n, d)` float32, and three masks `(n,)`: not finite, zero, and norm further from 1 than 0.001.
+
+    Rows that are neither of the first two have norm 1; the others are zeros.
+    """
+    wide = np.array(vectors, dtype=np.float64)
+    finite: NDArray[np.bool_] = np.asarray(np.isfinite(wide).all(axis=1))
+    wide[~finite] = 0.0
+    largest = np.abs(wide).max(axis=1, initial=0.0)
+    zero = finite & (largest == 0.0)
+    some = largest > 0.0
+    wide[some] /= largest[some, None]  # squares neither overflow nor vanish
+    norms = np.linalg.norm(wide, axis=1)
+    wide[some] /= norms[some, None]
+    with np.errstate(over="ignore"):
+        long = some & (np.abs(norms * largest - 1.0) > 1e-3)
+    return wide.astype(np.float32), ~finite, zero, long
+
+
+class Importer:
+    """Brings batches of vectors into one generation."""
+
+    def __init__(
+        self, items: Items, generation: Generation, covered: Collection[int], descriptions: Descriptions
+    ) -> None:
+        """`covered` are the ids of the collection's generations now: the import ends if another one becomes live."""
+        self._descriptions = descriptions
+        self._items = items
+        self._generation = generation
+        self._covered = covered
+        self._ids: set[str] = set()
+        self._uris: dict[str, str] = {}
+        self.report = ImportReport()
+
+    def run(self, batches: Iterator[VectorBatch], listen: ProgressListener = ignore) -> ImportReport:
+        """The report of writing all batches, each committed as it comes; the same again changes nothing.
+
+        Raises:
+            UsageError: a batch has another width than the generation; batches before it are kept.
+        """
+        start, done, look = time.perf_counter(), 0, BATCH
+        for batch in batches:
+            self._write(batch)
+            done += len(batch.rows)
+            if done >= look:  # plans for empty tables are poor ones
+                self._items.analyze(self._generation)
+                look = done * 8
+            listen(Progress("import", done, unit="vectors"))
+        self._items.analyze(self._generation)
+        self._items.ensure_index(self._generation)
+        self.report.seconds = time.perf_counter() - start
+        return self.report
+
+    def _write(self, batch: VectorBatch) -> None:
+        if batch.vectors.shape[1] != self._generation.dim:
+            raise UsageError(
+                f"collection {self._generation.collection!r} holds vectors of {self._generation.dim} dimensions, and "
+                f"these have {batch.vectors.shape[1]}: they were made by another encoder; import them into another one"
+            )
+        vectors, not_finite, zero, long = unit_rows(batch.vectors)
+        outcomes = []
+        said: dict[str, Description] = {}
+        for n, row in enumerate(batch.rows):
+            if not_finite[n] or zero[n]:
+                self.report.refused["not_finite" if not_finite[n] else "zero"] += 1
+            elif (uri := self._uri(row)) is not None:
+                self.report.mended["normalised"] += int(long[n])
+                outcomes.append(self._outcome(row, uri, vectors[n]))
+                if (words := _words(row)) != Description():
+                    said[uri] = words
+        uris = [outcome.uri for outcome in outcomes]
+        known = self._items.known(self._generation.collection, self._generation, uris)
+        self._items.write(self._generation.collection, self._generation, outcomes, self._covered)
+        if said:
+            named = self._descriptions.by_path(list(said))
+            self.report.described += len(self._descriptions.write({named[uri]: said[uri] for uri in named}))
+        self.report.known += len(known)
+        self.report.new += len(outcomes) - len(known)
+
+    def _uri(self, row: VectorRow) -> str | None:
+        """The name that the row is kept under, the same at every import; None if it is refused."""
+        if row.id is None and row.uri is None:
+            self.report.refused["without_id"] += 1
+            return None
+        row_id = row.id or str(row.uri)
+        if row_id in self._ids:
+            self.report.refused["duplicate_id"] += 1
+            return None
+        self._ids.add(row_id)
+        self.report.mended["named_by_path"] += row.id is None
+        uri = row.uri or f"id:{row_id}"
+        if self._uris.setdefault(uri, row_id) != row_id:
+            self.report.mended["shared_path"] += 1
+            uri = f"{uri}#{row_id}"
+            self._uris[uri] = row_id
+        return uri
+
+    def _outcome(self, row: VectorRow, uri: str, vector: Any) -> FileOutcome:
+        facts, metadata = _facts(row)
+        model, _, pretrained = self._generation.model.partition("__")
+        kind: Kind = row.metadata["kind"] if row.metadata.get("kind") in get_args(Kind) else "image"
+        record = EmbeddingRecord(model, pretrained, self._generation.dim, device="imported", frame_path=Path(uri).name)
+        return FileOutcome(
+            uri, bytes=0, mtime_ns=0, kind=kind, facts=facts, metadata=metadata, vector=vector, record=record
+        )
+
+
+def _words(row: VectorRow) -> Description:
+    """What the row says of its item in the columns that hold words."""
+    texts = {name: row.metadata.get(name) for name in ("caption", "notes", "transcript")}
+    tags = row.metadata.get("tags")
+    listed = [tags] if isinstance(tags, str) else tags if isinstance(tags, list | tuple) else []
+    kept = tuple(tag for tag in listed if isinstance(tag, str) and tag.strip())
+    said = {name: text[:LONGEST] for name, text in texts.items() if isinstance(text, str) and text.strip()}
+    return Description(tags=kept or None, **said)
+
+
+def _facts(row: VectorRow) -> tuple[PictureFacts | None, dict[str, Any]]:
+    """What the row says of its picture, and all the rest."""
+    metadata = {name: value for name, value in row.metadata.items() if name != "kind"}
+    if row.id is not None and row.id != row.uri:
+        metadata["import_id"] = row.id
+    sides = metadata.get("width"), metadata.get("height")
+    if all(isinstance(side, int) and 0 < side < 2**31 for side in sides):
+        width, height = metadata.pop("width"), metadata.pop("height")
+        return PictureFacts(width, height, str(metadata.pop("format", "unknown")), metadata=metadata), metadata
+    return None, metadata
+
+
+def width_of(path: Path, vector_column: str | None) -> int:
+    """The number of dimensions of a file's vectors.
+
+    Raises:
+        UsageError: there are none, or the file cannot be read.
+    """
+    first = next(read_vectors(path, vector_column), None)
+    if first is None:
+        raise UsageError(f"{path} has no vectors in it")
+    return int(first.vectors.shape[1])
+
+
+def export_vectors(
+    query: Query, items: Items, generation: Generation, file: Path, listen: ProgressListener = ignore
+) -> int:
+    """How many vectors were written to a parquet file, with item_id, uri, kind and metadata; streamed.
+
+    Raises:
+        UsageError: there is nothing to write, or the file cannot be written.
+    """
+
+    def pages() -> Iterator[tuple[Sequence[Mapping[str, Any]], Vectors]]:
+        done = 0
+        for ids, vectors in query.all_vectors(generation):
+            known, rows = items.many(ids), []
+            kept = [n for n, item_id in enumerate(ids) if item_id in known]  # others were forgotten meanwhile
+            for item in (known[ids[n]] for n in kept):
+                facts: dict[str, Any] = {
+                    "width": item.width,
+                    "height": item.height,
+                    "format": item.format,
+                    "camera": item.camera,
+                }
+                facts |= {"start_s": item.start_s, "end_s": item.end_s, "caption": item.caption}
+                metadata = {key: value for key, value in facts.items() if value is not None} | dict(item.metadata)
+                uri = item.uri.encode("utf-8", "backslashreplace").decode()
+                document = json.dumps(metadata, ensure_ascii=False)
+                rows.append({"item_id": str(item.item_id), "uri": uri, "kind": item.kind, "metadata": document})
+            done += len(rows)
+            listen(Progress("export", done, unit="vectors"))
+            if rows:
+                yield rows, vectors[kept]
+
+    return write_parquet(file, pages())
