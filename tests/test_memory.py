@@ -51,6 +51,11 @@ def test_a_picture_finds_itself_and_an_item_finds_others(filled: Memory, package
     assert names(filled.similar(str(item.item_id)[:8], limit=8)) == names(like)
 
 
+def test_similar_says_that_a_file_is_neither_in_the_memory_nor_on_disk(filled: Memory, photos: Path) -> None:
+    with pytest.raises(ItemNotFound, match="no such file"):
+        filled.similar(photos / "nowhere.jpg")
+
+
 def test_similar_takes_a_file_that_is_not_in_the_memory(filled: Memory, photos: Path) -> None:
     assert names(filled.similar(photos / "cat.png", limit=1)) == ["chelsea.png"]
 

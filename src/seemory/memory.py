@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, get_args
 from uuid import UUID
 
-from seemory.errors import UsageError
+from seemory.errors import ItemNotFound, UsageError
 from seemory.rooms import Rooms
 from seemory.settings import Settings, read_settings
 from seemory.telemetry import ProgressListener, ignore
@@ -238,10 +238,10 @@ class Memory:
             return self.search(like=item, limit=limit)
         try:
             return self.search(like=str(item), limit=limit)
-        except UsageError:
-            if not Path(item).expanduser().is_file():
-                raise
-            return self.search(image=item, limit=limit)
+        except ItemNotFound as error:
+            if Path(item).expanduser().is_file():
+                return self.search(image=item, limit=limit)
+            raise ItemNotFound(f"{error}; and there is no such file") from error
 
     def classify(
         self, image: Paths, labels: Sequence[str], *, templates: Sequence[str] | None = None

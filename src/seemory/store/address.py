@@ -77,14 +77,18 @@ def _credentials(rest: str) -> tuple[str | None, str, str]:
     """(user, password, what follows) of a URL after its scheme.
 
     A password may contain what should have been percent-encoded. Then libpq reads the rest of it as host, port or
-    database and names that in its message, so everything up to the last @ is taken for the password.
+    database and names that in its message, so everything up to the last @ is taken for the password. The @ of a
+    parameter is the only one that may stand behind it.
     """
-    authority, slash, path = rest.partition("/")
-    if "@" in authority:
+    authority, _, path = rest.partition("/")
+    before, _, parameters = path.partition("?")
+    if "@" in before or ("@" in parameters and not _HOSTS.fullmatch(authority.rpartition("@")[2])):
+        until = len(authority) + 1 + (len(before) if "@" in before else len(path))
+        credentials, _, place = rest[:until].rpartition("@")
+        address = place + rest[until:]
+    elif "@" in authority:
         credentials, _, host = authority.rpartition("@")
-        address = host + slash + path
-    elif "@" in path.partition("?")[0] or ("@" in path and not _HOSTS.fullmatch(authority)):
-        credentials, _, address = rest.rpartition("@")
+        address = host + rest[len(authority) :]
     else:
         return None, "", rest
     user, _, password = credentials.partition(":")

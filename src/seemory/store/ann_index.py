@@ -57,5 +57,6 @@ def ensure_index(database: Database, owner: str, generation: Generation) -> bool
             "WITH (m = 16, ef_construction = 128)"
         ).format(Identifier(name), table, column)
         with_memory(connection, table, generation.dim, lambda: connection.execute(statement))
-        connection.execute(SQL("ANALYZE {}").format(table))  # the planner's estimates choose the way of a search
+        # The planner's estimates choose the way of a search, and filters are over all three.
+        connection.execute(SQL("ANALYZE seemory.asset, seemory.item, {}").format(table))
         return True
