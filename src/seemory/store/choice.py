@@ -24,8 +24,8 @@ from seemory.types import Generation, Vector
 Way = Literal["all", "filter first", "index"]
 
 LARGEST_EF = 1000  # of hnsw.ef_search
-SMALLEST_EF = 128
-TIES = 16  # rows fetched beyond the last wanted one, so that a tie there is seen
+SMALLEST_EF = 104
+TIES = 6  # rows fetched beyond the last wanted one, so that a tie there is seen
 _FILTER_FIRST_ROWS = 20_000  # where the index would have to look at too many rows for each that passes
 _OUTSIDE_ROWS = 20_000  # where the wide beam that such a query needs is no cheaper than comparing all
 _OUTSIDE_EACH = 9  # more rows that the index is asked for then, for each that is wanted
