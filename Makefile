@@ -20,7 +20,7 @@ demo: $(VENV)/.base
 	$(BIN)/seemory demo $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(MODEL),--model "$(MODEL)")
 
 test: $(VENV)/.test lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

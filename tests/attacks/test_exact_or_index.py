@@ -18,7 +18,7 @@ from seemory.store.query import Query
 from seemory.types import Filter, Generation
 
 DIM = 16
-LARGE = EXACT_ROWS + 500
+LARGE = 3 * EXACT_ROWS  # far from the border, where estimates decide
 MIDDLE = EXACT_ROWS  # the border: still exact
 SMALL = 300
 

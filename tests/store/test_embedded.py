@@ -119,7 +119,7 @@ def test_killed_server_recovers_with_all_that_was_committed(home: Path) -> None:
     assert not runs(home)
 
 
-@pytest.mark.parametrize("pid", [os.getpid(), 2**22 - 1])
+@pytest.mark.parametrize("pid", [os.getpid(), 2**22 - 1], ids=["in use", "of nobody"])
 def test_stale_postmaster_file_even_with_a_number_in_use(home: Path, pid: int) -> None:
     data = home / "postgres"
     (data / "postmaster.pid").write_text(f"{pid}\n{data}\n1700000000\n5432\n{data}\n\n  1234  1\nready\n")
