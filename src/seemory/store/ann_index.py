@@ -10,7 +10,7 @@ from __future__ import annotations
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from seemory.store.build_memory import with_memory
-from seemory.store.connect import Database
+from seemory.store.connect import Connection, Database
 from seemory.types import Generation
 
 EXACT_ROWS = 5_000
@@ -57,6 +57,11 @@ def ensure_index(database: Database, owner: str, generation: Generation) -> bool
             "WITH (m = 16, ef_construction = 128)"
         ).format(Identifier(name), table, column)
         with_memory(connection, table, generation.dim, lambda: connection.execute(statement))
-        # The planner's estimates choose the way of a search, and filters are over all three.
-        connection.execute(SQL("ANALYZE seemory.asset, seemory.item, {}").format(table))
+        analyze(connection, generation)
         return True
+
+
+def analyze(connection: Connection, generation: Generation) -> None:
+    """Have the planner count what came in: its estimates choose the way of a search, and filters are over all three."""
+    table = Identifier("seemory", generation.table)
+    connection.execute(SQL("ANALYZE seemory.asset, seemory.item, {}").format(table))

@@ -25,6 +25,7 @@ from psycopg.sql import SQL, Identifier
 
 from seemory.errors import DatabaseUnreachable, StoreError, UsageError
 from seemory.store.address import explained, shown
+from seemory.store.durable import sync_folder
 from seemory.store.embedded.programs import client_program
 from seemory.store.migrate import applied
 from seemory.telemetry import Progress, ProgressListener, ignore
@@ -95,7 +96,7 @@ def back_up(url: str, file: Path, *, listen: ProgressListener = ignore) -> Manif
         if read_manifest(partial) != manifest:
             raise StoreError("the file reads back differently than it was written")
         partial.replace(file)
-        _sync(file.parent)
+        sync_folder(file.parent)
         return manifest
     finally:
         partial.unlink(missing_ok=True)
@@ -231,15 +232,6 @@ def _hash(stream: IO[bytes], size: int) -> str:
         digest.update(block)
         size -= len(block)
     return digest.hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    """Have the new name on disk as well."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager

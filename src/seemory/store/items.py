@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Identifier
 
 from seemory.errors import ItemNotFound
 from seemory.store import naming
-from seemory.store.ann_index import ensure_index
+from seemory.store.ann_index import analyze, ensure_index
 from seemory.store.connect import Database
 from seemory.store.filters import conditions
 from seemory.store.rows import ITEM_COLUMNS, KNOWN_STATE, WHOLE_ITEM_COLUMNS, item_of, known_columns, known_of
@@ -128,9 +128,8 @@ class Items:
 
     def analyze(self, generation: Generation) -> None:
         """Have it count at once what came in, instead of in a minute: until then it takes the tables for empty."""
-        statement = SQL("ANALYZE seemory.asset, seemory.item, {}").format(Identifier("seemory", generation.table))
         with self._transaction() as connection:
-            connection.execute(statement)
+            analyze(connection, generation)
 
     def move(self, asset_id: UUID, outcome_uri: str, bytes: int, mtime_ns: int) -> None:
         """Give a file its new name; what was known under that name before is replaced."""

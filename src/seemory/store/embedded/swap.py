@@ -10,13 +10,13 @@ whoever comes after a kill knows that the second is still to be done. In all oth
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from seemory.store.durable import sync_folder
 from seemory.store.embedded.cluster import Cluster, socket_folder_for
 from seemory.store.embedded.postmaster import read_postmaster
 from seemory.store.embedded.programs import newest
@@ -45,7 +45,7 @@ class Swap:
         self._end_leftovers()
         if self._ready.exists() and self.new.exists() and not self.old.exists():
             self.new.rename(self.old)
-            _sync(self.home)
+            sync_folder(self.home)
         self.clear()
 
     def clear(self) -> None:
@@ -70,13 +70,13 @@ class Swap:
             between: called after the first rename and before the second.
         """
         self._ready.touch()
-        _sync(self.folder)
-        _sync(self.home)
+        sync_folder(self.folder)
+        sync_folder(self.home)
         self.old.rename(kept or self.folder / "old")
-        _sync(self.home)
+        sync_folder(self.home)
         between()
         self.new.rename(self.old)
-        _sync(self.home)
+        sync_folder(self.home)
         self.clear()
 
     def _end_leftovers(self) -> None:
@@ -115,12 +115,3 @@ def _processes_in(folder: Path) -> list[Any]:
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue
     return found
-
-
-def _sync(folder: Path) -> None:
-    """Have the names in it on disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
