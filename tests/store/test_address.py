@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from seemory.store.address import explained, shown
+from seemory.errors import StoreError
+from seemory.store.address import checked, explained, shown
+from seemory.store.connect import open_database
 
 
 @pytest.mark.parametrize(
@@ -39,16 +43,24 @@ def test_address_is_shown_without_its_password(url: str, is_shown: str) -> None:
 _HIDDEN = st.text(st.sampled_from("@/:?#%&[] \\'=Z9"), min_size=0, max_size=6).map("Sesame{}Open".format)
 
 
+@example(password="Sesame%99Open", form="postgresql://anna:{}@127.0.0.1:1/x")
 @given(
     password=_HIDDEN, form=st.sampled_from(["postgresql://anna:{}@127.0.0.1:1/x", "postgres:/anna:{}@h/x", "host={}"])
 )
 def test_no_error_shows_any_piece_of_a_password(password: str, form: str) -> None:
     url = form.format(password) if "host=" not in form else f"host=127.0.0.1 port=1 user=a password={password} x"
-    with pytest.raises(psycopg.Error) as caught:
-        psycopg.connect(url, connect_timeout=1)
+    with pytest.raises((psycopg.Error, StoreError)) as caught:
+        psycopg.connect(checked(url), connect_timeout=1)
     message = explained(url, caught.value)
     assert "Sesame" not in message
     assert "Open" not in message
+
+
+@pytest.mark.parametrize("url", ["postgresql://a:Sesame%99@127.0.0.1:1/x", "host=127.0.0.1 password=Sesame\udc99"])
+def test_address_that_is_no_text_is_refused_by_name(url: str, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no UTF-8 text") as caught:
+        open_database(url, home=tmp_path)
+    assert "Sesame" not in f"{caught.value!r}{caught.value.__cause__!r}"
 
 
 def test_error_says_what_to_do() -> None:

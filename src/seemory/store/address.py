@@ -8,6 +8,8 @@ from urllib.parse import unquote
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from seemory.errors import StoreError
+
 _SECRET = ("password", "sslpassword")
 
 _HOSTS = re.compile(r"((\[[0-9a-fA-F:.%]*\]|[^:,]*)(:[0-9]*)?(,|$))*")  # host:port,host:port
@@ -46,13 +48,27 @@ def shown(url: str) -> str:
     if scheme is None:  # "host=… password=…"
         try:
             words = conninfo_to_dict(url)
-        except psycopg.Error:
+        except (psycopg.Error, UnicodeError):
             return "the database"
         return " ".join(f"{name}={value}" for name, value in words.items() if name not in _SECRET)
     user, _, address = _credentials(rest)
     place, question, query = address.partition("?")
     query = "&".join(pair for pair in query.split("&") if unquote(pair.partition("=")[0]) not in _SECRET)
     return f"{scheme}://{'' if user is None else user + '@'}{place}{question if query else ''}{query}"
+
+
+def checked(url: str) -> str:
+    """The address itself.
+
+    Raises:
+        StoreError: it holds bytes that are no text, which psycopg's own error would show with all that is about them.
+    """
+    try:
+        unquote(url, errors="strict").encode()
+    except UnicodeError:
+        message = f"{shown(url)}: it holds bytes that are no UTF-8 text: write each character as its UTF-8 bytes, %XX"
+        raise StoreError(message.encode(errors="replace").decode()) from None
+    return url
 
 
 def explained(url: str, error: Exception) -> str:
@@ -99,7 +115,7 @@ def _without_secrets(message: str, url: str) -> str:
     scheme, rest = _parts(url)
     try:
         words = conninfo_to_dict(url)
-    except psycopg.Error:
+    except (psycopg.Error, UnicodeError):
         if scheme is None:  # which word of it is the password, nobody can say
             return "it is neither postgresql://… nor name=value pairs"
         words = {}

@@ -24,7 +24,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from seemory.errors import DatabaseUnreachable, StoreError, UsageError
-from seemory.store.address import explained, shown
+from seemory.store.address import checked, explained, shown
 from seemory.store.durable import sync_folder
 from seemory.store.embedded.programs import client_program
 from seemory.store.migrate import applied
@@ -131,7 +131,7 @@ def read_manifest(file: Path) -> Manifest:
 
 def command_environment(url: str) -> tuple[str, dict[str, str]]:
     """A connection string that may stand in a command line, and the environment with the password it lacks."""
-    words = conninfo_to_dict(url)
+    words = conninfo_to_dict(checked(url))
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PG") or name.startswith("PGSSL")
     }
@@ -237,7 +237,7 @@ def _hash(stream: IO[bytes], size: int) -> str:
 @contextmanager
 def _connected(url: str) -> Iterator[psycopg.Connection[Any]]:
     try:
-        with psycopg.connect(url, connect_timeout=10) as connection:
+        with psycopg.connect(checked(url), connect_timeout=10) as connection:
             yield connection
     except psycopg.OperationalError as error:
         raise DatabaseUnreachable(f"no connection to {explained(url, error)}") from error

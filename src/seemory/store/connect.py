@@ -19,7 +19,7 @@ from psycopg.sql import SQL, Literal
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from seemory.errors import DatabaseUnreachable, DiskFull, GenerationsChanged, StoreError, UsageError
-from seemory.store.address import explained, shown
+from seemory.store.address import checked, explained, shown
 from seemory.store.distribution import distribute, is_distributed
 from seemory.store.embedded.programs import client_program
 from seemory.store.embedded.server import EmbeddedServer
@@ -214,7 +214,7 @@ def open_database(url: str | None, *, home: Path, keep_warm: bool = False) -> Da
 
 def _connect(url: str, *, on_close: Callable[[], None], revive: Callable[[], None]) -> Database:
     try:
-        given = conninfo_to_dict(url)
+        given = conninfo_to_dict(checked(url))
         with psycopg.connect(url, connect_timeout=10, autocommit=True) as connection:
             server = require(inspect(connection), connection)
             encrypted = connection.pgconn.ssl_in_use
