@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BENCH := .venv-bench
 
-.PHONY: demo test lint format types clean
+.PHONY: demo test bench lint format types clean
 
 $(VENV)/.base: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -22,6 +23,15 @@ demo: $(VENV)/.base
 test: $(VENV)/.test lint types
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
+$(BENCH)/.bench: pyproject.toml
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
+# Everything measured beside its peers, into benchmarks/RESULTS.md. `make bench PHOTOS=~/Pictures ONLY=towers` does a part.
+bench: $(BENCH)/.bench
+	$(BENCH)/bin/python -m benchmarks $(if $(PHOTOS),--photos "$(PHOTOS)") $(if $(ONLY),--only "$(ONLY)")
+
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -35,4 +45,4 @@ types: $(VENV)/.test
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build dist demo.html .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(BENCH) build dist demo.html .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
