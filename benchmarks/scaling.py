@@ -155,7 +155,12 @@ def measure(server: EmbeddedServer, rows: int, data: Path, memory: str, count: i
         document["table_bytes"] = heap[0] if heap else 0
         say(rows, "loaded", f"{document['load_s']:.1f} s, {document['table_bytes'] / rows:,.0f} bytes a row")
         ways: list[tuple[str, str, str, list[tuple[str, str, int, int]]]] = [
-            ("halves", "embedding halfvec_cosine_ops", "hnsw_halves", [("", HALVES, 64, K), ("", HALVES, 200, K)]),
+            (
+                "halves",
+                "embedding halfvec_cosine_ops",
+                "hnsw_halves",
+                [("", HALVES, ef, K) for ef in (64, 200, 400, 1000)],
+            ),
         ]
         if binary:
             repeats = [(f", {n} times as many", BITS, max(64, n * K), n * K) for n in (4, 10, 40)]

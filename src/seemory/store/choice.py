@@ -29,6 +29,11 @@ TIES = 6  # rows fetched beyond the last wanted one, so that a tie there is seen
 _FILTER_FIRST_ROWS = 20_000  # where the index would have to look at too many rows for each that passes
 _OUTSIDE_ROWS = 20_000  # where the wide beam that such a query needs is no cheaper than comparing all
 _OUTSIDE_EACH = 9  # more rows that the index is asked for then, for each that is wanted
+_TUNED_ROWS = (
+    100_000  # in a table of so many the beams were measured; a larger one wants wider ones for the same recall
+)
+_INSIDE_GROWTH, _OUTSIDE_GROWTH = 0.76, 0.9  # by the table's rows to these powers, measured at ten times as many
+_GIVEN_UP = 60_000  # rows after which a scan of the index is given up: one for words sees 17,000 in its first round
 _REMEMBER_S = 30.0  # how long an owner's number of rows and a filter's share are believed
 _CLOUD_S = 600.0
 _SAMPLED = 400
@@ -80,6 +85,8 @@ class Choice:
     """How wide the beam through the index's graph is."""
     scanned: int = 0
     """How many rows the index is asked for; they are sorted again."""
+    given_up: int = _GIVEN_UP
+    """After how many rows looked at the scan of the index is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,7 @@ class Chooser:
         self._owner = owner
         self._rows: dict[str, tuple[float, int]] = {}
         self._planned_rows: dict[str, tuple[float, int]] = {}
+        self._tables: dict[str, tuple[float, int]] = {}
         self._figures: dict[str, tuple[float, int, float | None]] = {}
         self._clouds: dict[str, tuple[float, _Cloud | None]] = {}
 
@@ -116,15 +124,18 @@ class Chooser:
             if estimated <= most:
                 return Choice("filter first", "the planner expects few rows to pass", rows, estimated)
         inside = self._inside(connection, ask)
-        if not inside and share is None and not ann_index.is_wide(ask.generation):
-            estimated = self._planned(connection, ask.generation, SQL("true"), ())
-            most = round(_OUTSIDE_ROWS * (1 + (ask.wanted + TIES) / 100))
-            if estimated <= most:
-                reason = f"the query is unlike all rows, and the planner expects no more than {most:,}"
-                return Choice("all", reason, rows, estimated)
-        ef = max(SMALLEST_EF if inside else LARGEST_EF, 2 * (ask.wanted + TIES))
+        total = self._planned(connection, ask.generation, SQL("true"), ())
+        table = max(total, self._table(connection, ask.generation))
+        larger = max(1.0, table / _TUNED_ROWS) ** (_INSIDE_GROWTH if inside else _OUTSIDE_GROWTH)
+        ef = round(larger * max(SMALLEST_EF if inside else LARGEST_EF, 2 * (ask.wanted + TIES)))
+        if share is None and not ann_index.is_wide(ask.generation):
+            # Of what the index gives, only the owner's share counts, and comparing all costs the owner's rows alone.
+            most = round(_OUTSIDE_ROWS * (1 + (0 if inside else (ask.wanted + TIES) / 100)))
+            most = round(most * ef / LARGEST_EF * table / max(total, 1))
+            if total <= most:
+                unlike = "" if inside else "the query is unlike all rows, and "
+                return Choice("all", f"{unlike}the planner expects no more than {most:,}", rows, total)
         if share is not None:
-            total = self._planned(connection, ask.generation, SQL("true"), ())
             passing = round(share * total)
             few = round(_FILTER_FIRST_ROWS * (1.0 if inside else 1 + (ask.wanted + TIES) / 100))
             if passing <= most or (ef > share * LARGEST_EF and passing <= few):
@@ -133,12 +144,13 @@ class Chooser:
             ef = round(ef / share)
         # More rows than one round of the scan gives make it take another round: of several, recall is that of a beam
         # several times as wide as pgvector allows.
-        more = 0 if inside else LARGEST_EF + _OUTSIDE_EACH * (ask.wanted + TIES)
+        more = 0 if inside else round(larger * (LARGEST_EF + _OUTSIDE_EACH * (ask.wanted + TIES)))
         scanned = ask.wanted + TIES + round(more * (1.0 if share is None else share))
         if ann_index.is_wide(ask.generation):
             scanned = max(_PREFIX_SCANNED, _PREFIX_EACH * (ask.wanted + TIES))
         reason = "many rows could be hits, " + ("the query is like them" if inside else "the query is unlike them all")
-        return Choice("index", reason, rows, estimated, share, min(LARGEST_EF, ef), scanned)
+        given_up = round(larger * _GIVEN_UP)
+        return Choice("index", reason, rows, estimated, share, min(LARGEST_EF, ef), scanned, given_up)
 
     def _count(self, connection: psycopg.Connection[Any], generation: Generation) -> int:
         """The owner's rows, counted up to one more than are compared one by one."""
@@ -186,6 +198,16 @@ class Chooser:
         if not values:
             self._planned_rows[generation.table] = now, expected
         return expected
+
+    def _table(self, connection: psycopg.Connection[Any], generation: Generation) -> int:
+        """All owners' rows in the table, whose graph a search walks, as Postgres last counted them."""
+        now = time.monotonic()
+        at, rows = self._tables.get(generation.table, (-_REMEMBER_S, 0))
+        if now - at >= _REMEMBER_S:
+            statement = "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass"
+            rows = (connection.execute(statement, [f"seemory.{generation.table}"]).fetchone() or (0,))[0]
+            self._tables[generation.table] = now, rows
+        return rows
 
     def _inside(self, connection: psycopg.Connection[Any], ask: Ask) -> bool:
         """Whether the query lies among the owner's vectors, as a picture does among pictures, and words do not.

@@ -77,22 +77,20 @@ _UNFILTERED = "FROM {table} v WHERE v.owner_id = %s AND v.embedding IS NOT NULL"
 # order is relaxed, because a strict one throws away what the next round of the scan finds nearer than the last one.
 _INDEX_SETTINGS = """
 SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', %s, true),
-       set_config('hnsw.max_scan_tuples', %s, true), set_config('hnsw.scan_mem_multiplier', '8', true),
+       set_config('hnsw.max_scan_tuples', %s, true), set_config('hnsw.scan_mem_multiplier', '32', true),
        set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true),
        set_config('enable_bitmapscan', 'off', true), set_config('enable_hashjoin', 'off', true),
        set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)"""
 # The same for the workers of a cluster, who are told of SET LOCAL alone; one by one, as a pipeline wants them.
 _ON_WORKERS = (
     "SET LOCAL hnsw.iterative_scan TO 'relaxed_order'", "SET LOCAL hnsw.ef_search TO {}",
-    "SET LOCAL hnsw.max_scan_tuples TO {}", "SET LOCAL hnsw.scan_mem_multiplier TO 8", "SET LOCAL enable_sort TO off",
+    "SET LOCAL hnsw.max_scan_tuples TO {}", "SET LOCAL hnsw.scan_mem_multiplier TO 32", "SET LOCAL enable_sort TO off",
     "SET LOCAL enable_seqscan TO off", "SET LOCAL enable_bitmapscan TO off", "SET LOCAL enable_hashjoin TO off",
     "SET LOCAL enable_mergejoin TO off",
 )  # fmt: skip
 _USUAL_SETTINGS = """
 SET LOCAL enable_sort TO DEFAULT; SET LOCAL enable_seqscan TO DEFAULT; SET LOCAL enable_bitmapscan TO DEFAULT;
 SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT; SET LOCAL plan_cache_mode TO DEFAULT"""
-
-_SCANNED = 60_000  # rows after which a scan of the index is given up: one for words sees 17,000 in its first round
 
 
 def nearest(
@@ -128,11 +126,11 @@ def _rounds(ask: Ask, choice: Choice) -> Iterator[tuple[int, bool]]:
             yield LARGEST_EF, True
 
 
-def _set(connection: psycopg.Connection[Any], ef: int) -> None:
+def _set(connection: psycopg.Connection[Any], ef: int, given_up: int) -> None:
     """The settings of a search by the index, until the transaction ends."""
-    connection.execute(_INDEX_SETTINGS, [str(ef), str(_SCANNED)])
+    connection.execute(_INDEX_SETTINGS, [str(ef), str(given_up)])
     if tells_workers(connection):
-        for setting, value in zip(_ON_WORKERS, (None, ef, _SCANNED, *[None] * (len(_ON_WORKERS) - 3)), strict=True):
+        for setting, value in zip(_ON_WORKERS, (None, ef, given_up, *[None] * (len(_ON_WORKERS) - 3)), strict=True):
             connection.execute(SQL(setting).format(*([] if value is None else [value])))
 
 
@@ -157,11 +155,11 @@ def _by_index(
     values = [query, place, owner, *inner, place, scanned, ask.wanted + TIES, owner, *ask.values]
     ef = min(LARGEST_EF, max(choice.ef_search, scanned if wide else ask.wanted + TIES))
     if observe is not None:
-        _set(connection, ef)
+        _set(connection, ef, choice.given_up)
         observe("index", statement, values)
     with connection.cursor(binary=True) as cursor:
         with connection.pipeline():  # one round trip for both
-            _set(connection, ef)
+            _set(connection, ef, choice.given_up)
             cursor.execute(statement, values)
         return cursor.fetchall()
 
