@@ -13,7 +13,7 @@ from seemory.telemetry import ProgressListener
 from seemory.types import Generation
 
 if TYPE_CHECKING:
-    from seemory.models.encoder import Encoder
+    from seemory.models.encoder import Encoder, Sharing
     from seemory.store.generations import Generations
 
 UNNAMED = "imported:"
@@ -29,14 +29,19 @@ class Encoders:
         insisted: str | None,
         generations: Callable[[], Generations],
         listen: ProgressListener,
+        share: Sharing | None = None,
     ) -> None:
-        """Nothing is loaded yet; `insisted` is an encoder that the collection must have been made with."""
+        """Nothing is loaded yet; `insisted` is an encoder that the collection must have been made with.
+
+        `share` is how callers share an encoder's passes; by default each has its own.
+        """
         self._settings = settings
         self.collection = settings.collection
         self.notice: str | None = None
         """One line about a choice that was made for the user, once it was made."""
         self._generations = generations
         self._listen = listen
+        self._share = share
         self._insisted = None if insisted == AUTO else insisted
         self._lock = RLock()
         self._made: dict[str, Encoder] = {}  # of the collection's generations, by fingerprint
@@ -138,7 +143,7 @@ class Encoders:
         from seemory.models.loading import load_encoder
 
         options = self._settings.models
-        return load_encoder(
+        encoder = load_encoder(
             model,
             home=self._settings.home,
             threads=options.threads,
@@ -146,6 +151,9 @@ class Encoders:
             runtime=options.runtime,
             listen=self._listen,
         )
+        if self._share is not None:
+            encoder.share_passes(self._share)
+        return encoder
 
     def made_by(self, generation: Generation) -> Encoder:
         """The encoder of a generation of any channel, loaded once; where its files have changed, what they are now.

@@ -14,9 +14,12 @@
     │   ├── ModelUnavailable          3  not on disk, and the hub cannot be reached
     │   ├── ModelCorrupt              1  a file's checksum, shape or layout is wrong
     │   └── TowerMissing              2  asked for words from a picture-only encoder, or the reverse
+    ├── Busy                          3  more is asked at once than can be taken on
+    ├── TookTooLong                   3  no answer within the time that was given
     ├── ClusterUnreachable            3  no Ray cluster at that address, or no worker of it is left
     └── StoreError                    1
         ├── DatabaseUnreachable       3
+        ├── DatabaseBusy              3  all connections stayed in use for as long as one may wait
         ├── DiskFull                  3  Postgres has no room left; what was committed is kept
         ├── MigrationFailed           1
         └── GenerationsChanged        1  an operator changed them meanwhile: look again, and repeat
@@ -95,6 +98,18 @@ class TowerMissing(ModelError):
     exit_code = 2
 
 
+class Busy(SeemoryError):
+    """More is asked at once than can be taken on: the same may be asked again in a moment."""
+
+    exit_code = 3
+
+
+class TookTooLong(SeemoryError):
+    """There was no answer within the time that was given."""
+
+    exit_code = 3
+
+
 class ClusterUnreachable(SeemoryError):
     """A Ray cluster cannot be reached, does not fit, or has no worker left."""
 
@@ -107,6 +122,12 @@ class StoreError(SeemoryError):
 
 class DatabaseUnreachable(StoreError):
     """No connection to Postgres could be made."""
+
+    exit_code = 3
+
+
+class DatabaseBusy(StoreError):
+    """All connections stayed in use for as long as one may wait for one."""
 
     exit_code = 3
 

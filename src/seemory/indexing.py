@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from seemory.embedding.pictures import EmbedFiles, Made, MadeBatch, Targets
+from seemory.embedding.pictures import EmbedFiles, MadeBatch, Targets, completed
 from seemory.errors import GenerationsChanged, MediaError
 from seemory.index_report import FileResult, IndexReport, Settled
 from seemory.lookahead import ahead, batches
@@ -268,22 +268,7 @@ def _gone(twins: Sequence[KnownFile]) -> KnownFile | None:
 
 def _batch(made: MadeBatch[_Candidate]) -> _Batch:
     """All that was learned of a batch, as the store takes it."""
-    outcomes = [_outcome(candidate, made.targets, one) for candidate, one in zip(made.files, made.made, strict=True)]
+    outcomes = [
+        completed(candidate.outcome(), made.targets, one) for candidate, one in zip(made.files, made.made, strict=True)
+    ]
     return _Batch(made.files, made.targets, outcomes)
-
-
-def _outcome(candidate: _Candidate, targets: Targets, made: Made) -> FileOutcome:
-    """All that was learned of one file, as the store takes it."""
-    outcome = candidate.outcome()
-    if not made.embedded:
-        return replace(outcome, error=made.error)
-    name = Path(candidate.uri).name
-    by_generation = {
-        target.generation.id: (vector, replace(record, frame_path=name))
-        for target in targets.all
-        for vector, record in [made.embedded[target.encoder.fingerprint]]
-    }
-    vector, record = by_generation.pop(targets.live.generation.id)
-    return replace(
-        outcome, facts=made.facts, thumbnail=made.thumbnail, vector=vector, record=record, beside=by_generation
-    )

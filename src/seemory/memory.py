@@ -19,12 +19,13 @@ from seemory.types import Description, Filter, Hits, Item, Kind
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from seemory.adding.adder import Added
     from seemory.describing.describer import DescribeReport
     from seemory.duplicates import Duplicates
     from seemory.embedding.pictures import EmbedFiles
     from seemory.exchange.vectors import ImportReport
     from seemory.index_report import FileResult, IndexReport
-    from seemory.models.encoder import Encoder
+    from seemory.models.encoder import Encoder, Sharing
     from seemory.reembedding.backfilling import BackfillReport
     from seemory.reembedding.blue_green import Reembedding
     from seemory.store.connect import Database
@@ -59,19 +60,28 @@ def open_memory(
 class Memory:
     """One owner's view of one collection: index, search, compare, classify."""
 
-    def __init__(self, settings: Settings, *, model: str | None = None, listen: ProgressListener = ignore) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        model: str | None = None,
+        listen: ProgressListener = ignore,
+        share: Sharing | None = None,
+    ) -> None:
         """Nothing is started or loaded yet.
 
         Args:
             settings: whose memory, where; `settings.model` is the encoder of a new collection.
             model: an encoder to insist on: a collection made with another one is refused.
             listen: hears how far the fetch of an encoder is.
+            share: how callers from many threads share an encoder's passes (`seemory.embedding.sharing`); by default
+                each has its own.
         """
         self.settings = settings
         self.home: Path = settings.home
         self.owner: str = settings.owner
         self.collection: str = settings.collection
-        self._rooms = Rooms(settings, model, listen)
+        self._rooms = Rooms(settings, model, listen, share)
 
     @property
     def notice(self) -> str | None:
@@ -144,11 +154,22 @@ class Memory:
         with self.embedding(workers=workers) as embedding:
             yield from self._rooms.indexer(embedding).stream(roots, recursive=recursive, retry_failed=retry_failed)
 
+    def add(self, picture: bytes) -> Added:
+        """The item that a picture file's bytes became; bytes that are in the collection already cost a hash.
+
+        The bytes are kept in the data folder until the item is forgotten. May be called from several threads.
+
+        Raises:
+            MediaError: it is no picture that can be read here; nothing of it is kept.
+            CollectionMismatch, ModelError, StoreError: it could not be embedded or written.
+        """
+        return self._rooms.adder.add(picture)
+
     def search(
         self,
         words: str | None = None,
         *,
-        image: Paths | None = None,
+        image: Paths | bytes | None = None,
         like: UUID | str | None = None,
         vector: ArrayLike | None = None,
         plus: Sequence[str] = (),
@@ -166,7 +187,7 @@ class Memory:
 
         Args:
             words: what the picture shows, or what was said of it; `"words in quotes"` and `-word` exclude.
-            image: a picture file to be alike.
+            image: a picture to be alike: a file, or the bytes of one.
             like: an item's id, a unique beginning of it, or its path; the item itself is left out.
             vector: `(d,)`, made elsewhere by the collection's encoder; scored as a picture's.
             plus, minus: more terms to add or take away; each is an existing file, an item id, or else words.
@@ -413,8 +434,8 @@ class Memory:
         return export_vectors(self._rooms.query, self._rooms.items, self._rooms.live(), Path(file), listen)
 
     def forget(self, items: Iterable[UUID | str]) -> int:
-        """How many items were removed from the memory; files on disk are never touched."""
-        return self._rooms.items.delete([self._rooms.terms.item(item) for item in items])
+        """How many items were removed from the memory; no file is touched but those that `add` has kept."""
+        return self._rooms.adder.forget([self._rooms.terms.item(item) for item in items])
 
     def stats(self) -> dict[str, object]:
         """Counts and sizes of the collection, with its encoder."""

@@ -17,10 +17,12 @@ from seemory.telemetry import ProgressListener
 from seemory.types import Generation
 
 if TYPE_CHECKING:
+    from seemory.adding.adder import Adder
     from seemory.embedding.local import LocalEmbedding
     from seemory.embedding.pictures import EmbedFiles, Targets
     from seemory.exchange.vectors import Importer
     from seemory.indexing import Indexer
+    from seemory.models.encoder import Sharing
     from seemory.reembedding.blue_green import Reembedding
     from seemory.search.searcher import Searcher
     from seemory.search.terms import Terms
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _DROPS = 3  # of generations, that one search lives through
+_TOGETHER = 32  # pictures that are committed at once, where many add
 
 
 LOCAL = "local"
@@ -41,13 +44,19 @@ LOCAL = "local"
 class Rooms:
     """What one owner's view of one collection is made of."""
 
-    def __init__(self, settings: Settings, insisted: str | None, listen: ProgressListener) -> None:
-        """Nothing is started or loaded yet; `insisted` is an encoder that the collection must have been made with."""
+    def __init__(
+        self, settings: Settings, insisted: str | None, listen: ProgressListener, share: Sharing | None = None
+    ) -> None:
+        """Nothing is started or loaded yet.
+
+        `insisted` is an encoder that the collection must have been made with, `share` how callers share its passes.
+        """
         self.settings = settings
         self.collection = settings.collection
         self._lock = RLock()
         self._database: Database | None = None
-        self.encoders = Encoders(settings, insisted, lambda: self.generations, listen)
+        self.encoders = Encoders(settings, insisted, lambda: self.generations, listen, share)
+        self._together = 1 if share is None else _TOGETHER
         self.wordbook = Wordbook(settings, lambda: self.database, lambda: self.generations, self.encoders)
         self._unavailable: set[str] = set()  # fingerprints of encoders beside the live one that cannot be had here
 
@@ -56,12 +65,15 @@ class Rooms:
         """The connection pool; the embedded server is started by its first use."""
         with self._lock:
             if self._database is None:
-                from seemory.store.connect import open_database
+                from seemory.store.connect import PoolSize, open_database
 
                 self.settings.home.mkdir(parents=True, exist_ok=True)
-                options = self.settings
+                options = self.settings.database
                 self._database = open_database(
-                    options.database_url, home=self.settings.home, keep_warm=options.database.keep_warm
+                    self.settings.database_url,
+                    home=self.settings.home,
+                    keep_warm=options.keep_warm,
+                    pool=PoolSize(options.connections, options.wait_s),
                 )
             return self._database
 
@@ -92,6 +104,17 @@ class Rooms:
         from seemory.search.terms import Terms
 
         return Terms(self.items, self.collection, self.settings.media.max_pixels)
+
+    @cached_property
+    def adder(self) -> Adder:
+        """Adds pictures that are handed over as bytes."""
+        from seemory.adding.adder import Acceptance, Adder
+        from seemory.adding.folder import KeptFiles
+
+        options = self.settings
+        accepts = Acceptance(options.media.max_pixels, options.media.thumbnail_size)
+        kept = KeptFiles(options.home, options.owner)
+        return Adder(self.items, self.targets, kept, accepts, together=self._together)
 
     def live(self) -> Generation:
         """The generation to search.

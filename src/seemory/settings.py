@@ -91,9 +91,24 @@ class SearchSettings(BaseModel):
 
 
 class DatabaseSettings(BaseModel):
-    """How the embedded server behaves."""
+    """How the database is used, and how the embedded server behaves."""
 
     keep_warm: bool = Field(default=False, description="Leave the embedded server running when its last user leaves.")
+    connections: int = Field(default=8, ge=1, le=1000, description="Connections that one process holds at most.")
+    wait_s: float = Field(default=30.0, gt=0, le=600, description="How long one waits for a connection to be free.")
+
+
+class ServiceSettings(BaseModel):
+    """What `seemory serve` takes on."""
+
+    host: str = Field(default="127.0.0.1", min_length=1, description="Loopback address to listen on.")
+    port: int = Field(default=8600, ge=0, le=65_535, description="Port to listen on; 0: any that is free.")
+    batching: bool = Field(default=True, description="Requests that come together share passes of the encoder.")
+    batch_size: int = Field(default=16, ge=1, le=256, description="Texts or pictures of one shared pass, at most.")
+    queue: int = Field(default=64, ge=1, le=1000, description="Requests under way or waiting; one more is refused.")
+    timeout_s: float = Field(default=30.0, gt=0, le=600, description="How long one request may take.")
+    stop_s: int = Field(default=30, ge=1, le=600, description="How long a stop waits for requests under way.")
+    max_upload_bytes: int = Field(default=33_554_432, ge=1024, description="A larger body is refused.")
 
 
 def default_home() -> Path:
@@ -120,6 +135,7 @@ class Settings(BaseSettings):
     models: ModelSettings = ModelSettings()
     search: SearchSettings = SearchSettings()
     database: DatabaseSettings = DatabaseSettings()
+    service: ServiceSettings = ServiceSettings()
 
     @field_validator("home")
     @classmethod

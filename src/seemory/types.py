@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -245,6 +245,11 @@ class Hits(list[Hit]):
         self.channels: Mapping[str, ChannelAnswer] = channels or {}
         self.fusion = fusion
         """How the channels were fused; None where one answered alone."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer as the document that `--json` prints: hits, channels, fusion."""
+        channels = {name: asdict(answer) for name, answer in self.channels.items()}
+        return {"hits": [hit.as_json() for hit in self], "channels": channels, "fusion": self.fusion}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import click
 
 from seemory import __version__
-from seemory.cli import database, exchange, library, models, reembed, system, words
+from seemory.cli import database, exchange, library, models, reembed, serve, system, words
 from seemory.errors import SeemoryError
 
 
@@ -41,6 +41,7 @@ for command in (
     exchange.export,
     models.models,
     database.db,
+    serve.serve,
     system.stats,
     system.doctor,
 ):

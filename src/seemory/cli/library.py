@@ -141,9 +141,7 @@ def search(
             print_json(
                 {
                     "query": {name: value for name, value in query.items() if value},
-                    "hits": [hit.as_json() for hit in hits],
-                    "channels": {name: asdict(answer) for name, answer in hits.channels.items()},
-                    "fusion": hits.fusion,
+                    **hits.as_json(),
                     "collection": memory.collection,
                     "model": memory.encoder_name,
                     "milliseconds": round((time.perf_counter() - start) * 1000, 1),

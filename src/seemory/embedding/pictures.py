@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
@@ -15,9 +15,9 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from seemory.errors import MediaError, ModelError
-from seemory.media.image import load_picture, read_picture
+from seemory.media.image import Picture, load_picture, read_picture
 from seemory.models.encoder import Encoder
-from seemory.types import Blob, EmbeddingRecord, Generation, PictureFacts, Pixels, Vector
+from seemory.types import Blob, EmbeddingRecord, FileOutcome, Generation, PictureFacts, Pixels, Vector
 
 Embedded = tuple[Vector | None, EmbeddingRecord]
 """A picture's vector and its record; without a vector the record has the reason."""
@@ -119,21 +119,29 @@ def decode(
     Where `content` is given, it is the file's bytes, and nothing is read from disk.
     """
     try:
+        if content is not None:
+            return unpack(content, encoders, suffix=path.suffix, max_pixels=max_pixels, thumbnail_size=thumbnail_size)
         target = max(encoder.image_size for encoder in encoders)
-        if content is None:
-            picture = load_picture(path, target=target, max_pixels=max_pixels, thumbnail_size=thumbnail_size)
-        else:
-            picture = read_picture(
-                BytesIO(content),
-                suffix=path.suffix,
-                target=target,
-                max_pixels=max_pixels,
-                thumbnail_size=thumbnail_size,
-            )
-        pixels = {encoder.fingerprint: encoder.preprocess(picture.image) for encoder in encoders}
-        return Squares(pixels, picture.facts, picture.thumbnail)
+        picture = load_picture(path, target=target, max_pixels=max_pixels, thumbnail_size=thumbnail_size)
+        return _squares(picture, encoders)
     except (OSError, MediaError) as error:
         return Squares(error=str(error))
+
+
+def unpack(
+    content: bytes, encoders: Sequence[Encoder], *, suffix: str = "", max_pixels: int, thumbnail_size: int
+) -> Squares:
+    """The squares of a picture file's bytes for each encoder. Raises MediaError."""
+    target = max(encoder.image_size for encoder in encoders)
+    picture = read_picture(
+        BytesIO(content), suffix=suffix, target=target, max_pixels=max_pixels, thumbnail_size=thumbnail_size
+    )
+    return _squares(picture, encoders)
+
+
+def _squares(picture: Picture, encoders: Sequence[Encoder]) -> Squares:
+    pixels = {encoder.fingerprint: encoder.preprocess(picture.image) for encoder in encoders}
+    return Squares(pixels, picture.facts, picture.thumbnail)
 
 
 def embed(encoder: Encoder, pixels: Sequence[Pixels]) -> list[Embedded]:
@@ -164,3 +172,19 @@ def embed_all(squares: Sequence[Squares], keys: Sequence[Hashable], encoders: Se
         else Made(error=one.error)
         for key, one in zip(keys, squares, strict=True)
     ]
+
+
+def completed(outcome: FileOutcome, targets: Targets, made: Made) -> FileOutcome:
+    """What is known of a file from outside, with what was made of it for each generation, as the store takes it."""
+    if not made.embedded:
+        return replace(outcome, error=made.error)
+    name = Path(outcome.uri).name
+    by_generation = {
+        target.generation.id: (vector, replace(record, frame_path=name))
+        for target in targets.all
+        for vector, record in [made.embedded[target.encoder.fingerprint]]
+    }
+    vector, record = by_generation.pop(targets.live.generation.id)
+    return replace(
+        outcome, facts=made.facts, thumbnail=made.thumbnail, vector=vector, record=record, beside=by_generation
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -20,11 +20,17 @@ from seemory.models.precision import REFERENCE, Way, full_name
 from seemory.models.session import OnnxSession, Session
 from seemory.models.tokens import Tokens
 from seemory.models.towers import choose_output, ids_port, image_port, image_vectors, text_vectors
-from seemory.types import CosineStatistics, EmbeddingRecord, Pixels, Preprocess, Vectors
+from seemory.types import CosineStatistics, EmbeddingRecord, Modality, Pixels, Preprocess, Vectors
 
 BUNDLED = "seemory-mini"
 
 OpenSession = Callable[[Path, int | None], Session]
+
+Run = Callable[[Any], Vectors]
+"""A pass of a tower: `(n, d)` for n squares of pixels, or for n texts."""
+
+Sharing = Callable[[Modality, Run], Run]
+"""Makes of a tower's pass one that callers from several threads have a part in."""
 
 _T = TypeVar("_T")
 
@@ -75,6 +81,8 @@ class Encoder:
         self._open = open_session
         self._image = _Once(self._load_image_tower)
         self._text = _Once(self._load_text_tower)
+        self._run_pictures: Run = self._picture_pass
+        self._run_texts: Run = self._text_pass
         self._fingerprint = _Once(lambda: fingerprint(folder, hashes or Hashes(), way.precision))
 
     @property
@@ -123,8 +131,7 @@ class Encoder:
             )
         if len(pixels) == 0:
             return np.empty((0, self.dim), dtype=np.float32)
-        session, output = self._image()
-        return self._unit(image_vectors(session, pixels, rule, output), "picture")
+        return self._run_pictures(pixels)
 
     def embed_images(self, images: Sequence[Image.Image]) -> Vectors:
         """`(n, d)` float32 of norm 1 for pictures that are upright already."""
@@ -143,9 +150,12 @@ class Encoder:
             raise TypeError("embed_texts takes a sequence of texts, not one text")
         if not texts:
             return np.empty((0, self.dim), dtype=np.float32)
-        session, tokens, output = self._text()
-        assert self.spec.text is not None
-        return self._unit(text_vectors(session, texts, tokens, self.spec.text, output), "text")
+        return self._run_texts(texts)
+
+    def share_passes(self, share: Sharing) -> None:
+        """From now on each tower's passes are what `share` makes of them."""
+        self._run_pictures = share("image", self._picture_pass)
+        self._run_texts = share("text", self._text_pass)
 
     def load(self) -> None:
         """Load the towers now, not at their first use. Raises ModelCorrupt, or ModelError for what a runtime lacks."""
@@ -181,6 +191,15 @@ class Encoder:
         if not self.has_images or self.spec.preprocess is None:
             raise TowerMissing(f"{self.name} has no image tower: it cannot embed pictures.")
         return self.spec.preprocess
+
+    def _picture_pass(self, pixels: Pixels | Sequence[Pixels]) -> Vectors:
+        session, output = self._image()
+        return self._unit(image_vectors(session, np.asarray(pixels), self._rule(), output), "picture")
+
+    def _text_pass(self, texts: Sequence[str]) -> Vectors:
+        session, tokens, output = self._text()
+        assert self.spec.text is not None
+        return self._unit(text_vectors(session, texts, tokens, self.spec.text, output), "text")
 
     def _load_image_tower(self) -> tuple[Session, int]:
         assert self.folder.image_model is not None

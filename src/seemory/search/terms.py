@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from seemory.store.items import Items
 
 Paths = str | os.PathLike[str]
+Picture = Paths | bytes
+"""A picture file, or what is in one."""
 
 
 class Terms:
@@ -34,7 +37,7 @@ class Terms:
         self,
         searcher: Searcher,
         *,
-        image: Paths | None = None,
+        image: Picture | None = None,
         like: UUID | str | None = None,
         vector: ArrayLike | None = None,
         plus: Sequence[str] = (),
@@ -61,14 +64,16 @@ class Terms:
         """The id of an item named by its id, a unique beginning of it, or its path. Raises ItemNotFound."""
         return item if isinstance(item, UUID) else self._items.resolve(item, self._collection)
 
-    def picture(self, path: Paths, encoder: Encoder | AbsentEncoder) -> Image:
-        """A picture file the user named, upright and no larger than the encoder needs. Raises MediaError."""
-        from seemory.media.image import load_picture
+    def picture(self, given: Picture, encoder: Encoder | AbsentEncoder) -> Image:
+        """A picture the user gave, upright and no larger than the encoder needs. Raises MediaError."""
+        from seemory.media.image import load_picture, read_picture
 
+        if isinstance(given, bytes):
+            return read_picture(BytesIO(given), target=encoder.image_size, max_pixels=self._max_pixels).image
         try:
-            picture = load_picture(Path(path).expanduser(), target=encoder.image_size, max_pixels=self._max_pixels)
+            picture = load_picture(Path(given).expanduser(), target=encoder.image_size, max_pixels=self._max_pixels)
         except MediaError as error:
-            raise type(error)(f"{path}: {error}") from error
+            raise type(error)(f"{given}: {error}") from error
         return picture.image
 
     def _term(self, searcher: Searcher, term: str, weight: float) -> Example:

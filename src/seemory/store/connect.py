@@ -8,6 +8,7 @@ import re
 import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Literal
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from seemory.errors import DatabaseUnreachable, DiskFull, GenerationsChanged, StoreError, UsageError
+from seemory.errors import DatabaseBusy, DatabaseUnreachable, DiskFull, GenerationsChanged, StoreError, UsageError
 from seemory.store.address import checked, explained, shown
 from seemory.store.distribution import distribute, is_distributed
 from seemory.store.embedded.programs import client_program
@@ -41,6 +42,14 @@ SELECT set_config('seemory.owner', %s, true), set_config('seemory.operator', '',
 _BEGIN_ON_WORKERS = "SET LOCAL seemory.operator TO ''; SET LOCAL seemory.owner TO {}"
 
 
+@dataclass(frozen=True, slots=True)
+class PoolSize:
+    """How many connections are held at most, and how long one waits for one of them."""
+
+    most: int = 8
+    wait_s: float = 30.0
+
+
 class Database:
     """A pool of connections to one database, opened by the first that is asked for."""
 
@@ -55,6 +64,7 @@ class Database:
         distributed: bool,
         on_close: Callable[[], None],
         revive: Callable[[], None],
+        pool: PoolSize = PoolSize(),
     ) -> None:
         self.url = url
         self.conninfo = conninfo
@@ -68,13 +78,14 @@ class Database:
         self._on_close = on_close
         self._revive = revive
         self._process = os.getpid()
+        self._size = pool
         self._closed = False
         self._pool = ConnectionPool(
             conninfo,
             kwargs={"context": _Adapting(adapters)},
             min_size=1,
-            max_size=8,
-            timeout=30.0,
+            max_size=pool.most,
+            timeout=pool.wait_s,
             reconnect_timeout=20.0,
             open=False,
             check=self._check,
@@ -88,6 +99,7 @@ class Database:
         Raises:
             UsageError: the owner's name is empty or cannot be stored.
             DatabaseUnreachable: no connection could be had, or it broke.
+            DatabaseBusy: all connections were in use for too long.
             DiskFull: the server has no room left.
             GenerationsChanged: a generation's table was dropped.
             StoreError: Postgres refused a statement, or the role.
@@ -105,7 +117,13 @@ class Database:
                     connection.execute(SQL(_BEGIN_ON_WORKERS).format(Literal(owner or "")))
                 yield connection
         except PoolTimeout as error:
-            raise self._lost("no connection to", self._reason() or error) from error
+            reason = self._reason()
+            if reason is None:  # the server lets one in: it is ours that are all taken
+                raise DatabaseBusy(
+                    f"all {self._size.most} connections to {shown(self.url)} were in use for {self._size.wait_s:g} s: "
+                    f"try again when less is asked at once, or allow more (database.connections)"
+                ) from error
+            raise self._lost("no connection to", reason) from error
         except psycopg.errors.DiskFull as error:
             raise DiskFull(
                 f"the disk of the database {shown(self.url)} is full: make room and run again; what was committed is "
@@ -188,13 +206,14 @@ class _Adapting:
         """None: they belong to no connection yet."""
 
 
-def open_database(url: str | None, *, home: Path, keep_warm: bool = False) -> Database:
+def open_database(url: str | None, *, home: Path, keep_warm: bool = False, pool: PoolSize = PoolSize()) -> Database:
     """The database at `url`, or the embedded one in `home` if that is None, with its schema up to date.
 
     Args:
         url: `postgresql://…`, any PostgreSQL >= 15 with pgvector >= 0.8; None: the embedded server, started if need be.
         home: the data folder.
         keep_warm: leave the embedded server running when its last user leaves.
+        pool: how many connections, and how long to wait for one.
 
     Raises:
         DatabaseUnreachable: there is no server, or it lets nobody in.
@@ -202,17 +221,19 @@ def open_database(url: str | None, *, home: Path, keep_warm: bool = False) -> Da
         MigrationFailed: the schema is newer than this code, or could not be brought up to date.
     """
     if url is not None:
-        return _connect(url, on_close=lambda: None, revive=lambda: None)
+        return _connect(url, on_close=lambda: None, revive=lambda: None, pool=pool)
     server = EmbeddedServer(home)
     server.enter()
     try:
-        return _connect(server.url(), on_close=lambda: server.leave(keep_warm=keep_warm), revive=server.revive)
+        return _connect(
+            server.url(), on_close=lambda: server.leave(keep_warm=keep_warm), revive=server.revive, pool=pool
+        )
     except BaseException:
         server.leave(keep_warm=keep_warm)
         raise
 
 
-def _connect(url: str, *, on_close: Callable[[], None], revive: Callable[[], None]) -> Database:
+def _connect(url: str, *, on_close: Callable[[], None], revive: Callable[[], None], pool: PoolSize) -> Database:
     try:
         given = conninfo_to_dict(checked(url))
         with psycopg.connect(url, connect_timeout=10, autocommit=True) as connection:
@@ -240,6 +261,7 @@ def _connect(url: str, *, on_close: Callable[[], None], revive: Callable[[], Non
         distributed=distributed,
         on_close=on_close,
         revive=revive,
+        pool=pool,
     )
 
 

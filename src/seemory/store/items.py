@@ -72,6 +72,30 @@ class Items:
                 found.setdefault(file.sha256 or b"", []).append(file)
         return found
 
+    def of_bytes(self, generation: Generation, sha256: bytes) -> UUID | None:
+        """The item of a file with those bytes that is not gone and has its vector, the oldest of several; or None."""
+        statement = SQL(
+            """
+            SELECT i.id FROM seemory.asset a
+            JOIN seemory.item i ON i.owner_id = a.owner_id AND i.asset_id = a.id
+            JOIN {table} v ON v.owner_id = i.owner_id AND v.item_id = i.id
+            WHERE a.owner_id = %s AND a.sha256 = %s AND a.missing_at IS NULL AND v.embedding IS NOT NULL
+              AND a.collection_id = (SELECT id FROM seemory.collection WHERE name = %s)
+            ORDER BY a.created_at, a.id, i.ordinal LIMIT 1"""
+        ).format(table=Identifier("seemory", generation.table))
+        with self._transaction() as connection:
+            row = connection.execute(statement, [self.owner, sha256, generation.collection]).fetchone()
+        return row[0] if row else None
+
+    def uses(self, uri: str) -> bool:
+        """Whether the owner has this file in any collection."""
+        with self._transaction() as connection:
+            row = connection.execute(
+                "SELECT EXISTS (SELECT FROM seemory.asset WHERE owner_id = %s AND uri_key = md5(%s)::uuid)",
+                [self.owner, escape(uri)],
+            ).fetchone()
+        return bool(row and row[0])
+
     def write(
         self,
         collection: str,
@@ -247,6 +271,14 @@ class Items:
     def delete(self, item_ids: Sequence[UUID]) -> int:
         """How many items were forgotten, with their vectors; a file whose last item goes is forgotten as well."""
         with self._transaction() as connection:
+            # Files first and in order, as writing has it: whoever adds the same file at this moment waits, and so do we.
+            connection.execute(
+                """
+                SELECT FROM seemory.asset a WHERE a.owner_id = %s AND a.id IN
+                    (SELECT i.asset_id FROM seemory.item i WHERE i.owner_id = %s AND i.id = ANY (%s))
+                ORDER BY a.uri_key, a.id FOR UPDATE""",
+                [self.owner, self.owner, list(item_ids)],
+            )
             gone = connection.execute(
                 "DELETE FROM seemory.item WHERE owner_id = %s AND id = ANY (%s) RETURNING asset_id",
                 [self.owner, list(item_ids)],

@@ -1,0 +1,39 @@
+"""The command that serves: serve."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import click
+
+from seemory.cli.display import progress_if_any
+from seemory.cli.options import where_it_is
+from seemory.errors import UsageError
+
+
+@click.command()
+@click.option("--host", help="Loopback address to listen on; by default 127.0.0.1.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on; 0: any that is free.")
+@where_it_is
+def serve(
+    host: str | None,
+    port: int | None,
+    home: Path | None,
+    collection: str | None,
+    owner: str | None,
+    model: str | None,
+) -> None:
+    """Answer searches and take uploads over HTTP, on this machine alone."""
+    try:
+        from seemory.service.serving import serve as run
+    except ImportError as error:
+        raise UsageError(f"serving needs an extra: pip install 'seemory[serve]' ({error})") from error
+    from seemory.settings import read_settings
+
+    settings = read_settings(home=home, collection=collection, owner=owner)
+    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = settings.model_copy(update={"service": settings.service.model_copy(update=given)})
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    with progress_if_any("Fetching the model") as listen:
+        run(settings, model=model, listen=listen, say=lambda line: click.echo(line, err=True))

@@ -1,0 +1,1 @@
+"""One owner's memory over HTTP, for this machine."""

@@ -1,0 +1,252 @@
+"""The HTTP API: each route is a short call of the library."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from seemory import __version__
+from seemory.errors import SeemoryError
+from seemory.memory import Memory
+from seemory.service.desk import Desk, Gone
+from seemory.service.guard import Guard
+from seemory.service.refusals import Refused, document, refusal, status_of
+from seemory.service.schemas import AddedItem, Answer, Refusal, Search, SearchOptions
+from seemory.settings import ServiceSettings
+from seemory.telemetry import SECONDS, Metrics
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
+    code: {"model": Refusal} for code in (400, 403, 404, 408, 413, 415, 421, 422, 429, 500, 503, 507)
+}
+_PICTURE: Final = {"schema": {"type": "string", "format": "binary"}}
+_MOST_JSON: Final = 1_000_000  # bytes
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def make_app(memory: Memory, options: ServiceSettings, metrics: Metrics, lifespan: Lifespan | None = None) -> Guard:
+    """The application that serves one memory; whoever makes it closes both.
+
+    Args:
+        memory: whose items are served.
+        options: how many at once, how long, how large.
+        metrics: what is counted goes there.
+        lifespan: what is done before the first request and after the last.
+    """
+    app = FastAPI(
+        title="Seemory",
+        version=__version__,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,  # the usual pages load their scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    desk = Desk(most=options.queue, timeout_s=options.timeout_s)
+    app.state.desk = desk
+    metrics.counter("seemory_requests_total", "Requests, by route and status.")
+    metrics.histogram("seemory_request_seconds", "Time of a request, by route.", SECONDS)
+    metrics.counter("seemory_failures_total", "Requests that were refused or failed, by reason.")
+    metrics.gauge("seemory_requests_under_way", "Requests that have a place.", lambda: float(desk.taken))
+    _add_routes(app, memory, options, metrics, desk)
+    _add_handlers(app, metrics)
+    return Guard(app, metrics)
+
+
+def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics: Metrics, desk: Desk) -> None:
+    async def ask(request: Request, work: Callable[[], T], most_bytes: int = 0) -> T:
+        async with desk.place(request) as place:
+            await place.body(most_bytes)
+            return await place.do(work)
+
+    @app.post(
+        "/v1/search",
+        response_model=Answer,
+        responses=_REFUSALS,
+        openapi_extra={
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {"schema": Search.model_json_schema()},
+                    "image/*": _PICTURE,
+                    "application/octet-stream": _PICTURE,
+                },
+            }
+        },
+    )
+    async def search(request: Request) -> Response:
+        """The best hits for words, an item, or the picture that is the body; then options stand in the address."""
+        async with desk.place(request) as place:
+            if _is_picture(request):
+                asked = _read(SearchOptions, _options(request))
+                given: dict[str, Any] = {"image": await place.body(options.max_upload_bytes)}
+            else:
+                asked = _read_json(Search, request, await place.body(_MOST_JSON))
+                given = asked.model_dump(include={"like", "weights", "fusion", "language"})
+            return document(await place.do(lambda: _answer(memory, asked, given)))
+
+    @app.post(
+        "/v1/items",
+        status_code=201,
+        response_model=AddedItem,
+        responses={**_REFUSALS, 200: {"model": AddedItem, "description": "The memory had it already"}},
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"image/*": _PICTURE, "application/octet-stream": _PICTURE}}
+        },
+    )
+    async def add(request: Request) -> Response:
+        """The item that the picture in the body became."""
+        if not _is_picture(request):
+            raise Refused(415, "NoPicture", "send the picture's bytes as the body, with their Content-Type")
+        async with desk.place(request) as place:
+            content = await place.body(options.max_upload_bytes)
+            added = await place.do(lambda: memory.add(content))
+        headers = {"Location": f"/v1/items/{added.item_id}"}
+        return document(asdict(added), 201 if added.new else 200, headers)
+
+    @app.get("/v1/items/{item_id}", responses=_REFUSALS)
+    async def get(request: Request, item_id: UUID) -> Response:
+        """All that is known of an item."""
+        return document(asdict(await ask(request, lambda: memory.get(item_id))))
+
+    @app.get(
+        "/v1/items/{item_id}/thumbnail",
+        responses={**_REFUSALS, 200: {"content": {"image/jpeg": _PICTURE}, "description": "The small picture"}},
+        response_class=Response,
+    )
+    async def thumbnail(request: Request, item_id: UUID) -> Response:
+        """The stored small picture."""
+        small = await ask(request, lambda: memory.thumbnail(item_id))
+        if small is None:
+            raise Refused(404, "ItemNotFound", f"there is no item {item_id}, or no small picture of it")
+        return Response(small, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
+
+    @app.delete("/v1/items/{item_id}", status_code=204, responses=_REFUSALS, response_class=Response)
+    async def forget(request: Request, item_id: UUID) -> Response:
+        """Remove an item; the bytes that were uploaded go with their last item."""
+        if not await ask(request, lambda: memory.forget([item_id])):
+            raise Refused(404, "ItemNotFound", f"there is no item {item_id}")
+        return Response(status_code=204)
+
+    @app.get("/healthz")
+    async def health() -> Response:
+        """That the process answers."""
+        return document({"status": "ok"})
+
+    @app.get("/readyz", responses={503: {"model": Refusal}})
+    async def ready() -> Response:
+        """That the database answers, and the encoder is loaded."""
+        name = await asyncio.wait_for(asyncio.to_thread(lambda: memory.encoder_name), options.timeout_s)
+        return document({"status": "ready", "model": name})
+
+    @app.get("/metrics", response_class=Response)
+    async def figures() -> Response:
+        """What Prometheus reads."""
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _add_handlers(app: FastAPI, metrics: Metrics) -> None:
+    @app.exception_handler(SeemoryError)
+    async def failed(_: Request, error: SeemoryError) -> Response:
+        metrics.count("seemory_failures_total", reason=type(error).__name__)
+        if status_of(error) >= 500:
+            log.error("%s: %s", type(error).__name__, error)
+        return refusal(error)
+
+    @app.exception_handler(Refused)
+    async def refused(_: Request, error: Refused) -> Response:
+        metrics.count("seemory_failures_total", reason=error.kind)
+        return refusal(error)
+
+    @app.exception_handler(Gone)
+    async def gone(_: Request, __: Gone) -> Response:
+        metrics.count("seemory_failures_total", reason="ClientGone")
+        return Response(status_code=499)
+
+    @app.exception_handler(RequestValidationError)
+    async def unread(_: Request, error: RequestValidationError) -> Response:
+        return refusal(_wrong(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def other(_: Request, error: HTTPException) -> Response:
+        answer = refusal(Refused(error.status_code, "HTTPError", str(error.detail)))
+        answer.headers.update(error.headers or {})
+        return answer
+
+
+def _answer(memory: Memory, asked: SearchOptions, given: dict[str, Any]) -> dict[str, Any]:
+    """What `seemory search --json` prints."""
+    start = time.perf_counter()
+    hits = memory.search(
+        asked.words,
+        limit=asked.limit,
+        offset=asked.offset,
+        min_score=asked.min_score,
+        kind=asked.kind,
+        where=asked.where,
+        **given,
+    )
+    query = {"words": asked.words, "image": "the picture sent" if "image" in given else None, "like": given.get("like")}
+    return {
+        "query": {name: value for name, value in query.items() if value},
+        **hits.as_json(),
+        "collection": memory.collection,
+        "model": memory.encoder_name,
+        "milliseconds": round((time.perf_counter() - start) * 1000, 1),
+    }
+
+
+def _is_picture(request: Request) -> bool:
+    kind = _content_type(request)
+    return kind.startswith("image/") or kind == "application/octet-stream"
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _options(request: Request) -> dict[str, Any]:
+    """What stands in the address; `where` may stand there several times."""
+    given: dict[str, Any] = dict(request.query_params)
+    return given | ({"where": request.query_params.getlist("where")} if "where" in given else {})
+
+
+M = TypeVar("M", bound=SearchOptions)
+
+
+def _read(model: type[M], given: dict[str, Any]) -> M:
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        raise _wrong(error.errors()) from None
+
+
+def _read_json(model: type[M], request: Request, body: bytes) -> M:
+    if _content_type(request) != "application/json":
+        raise Refused(415, "NoSearch", "send JSON as application/json, or a picture's bytes as image/jpeg or the like")
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise _wrong(error.errors()) from None
+
+
+def _wrong(found: Any) -> Refused:
+    """The places that are wrong, not what was sent."""
+    said = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in found[:10])
+    return Refused(422, "Invalid", said)

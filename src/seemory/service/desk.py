@@ -1,0 +1,136 @@
+"""Where requests are taken in: so many at once and no more, each with its time, and none goes on for nobody."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+
+from seemory.batching import Ticket, waiting_with
+from seemory.errors import Busy, TookTooLong
+from seemory.service.refusals import Refused
+
+T = TypeVar("T")
+
+
+class Gone(Exception):
+    """The client has left."""
+
+
+class Place:
+    """One request that was taken in."""
+
+    def __init__(self, request: Request, ticket: Ticket, pool: ThreadPoolExecutor) -> None:
+        self._request = request
+        self._ticket = ticket
+        self._pool = pool
+        self.work: asyncio.Future[Any] | None = None
+        """What a thread does for it."""
+
+    async def body(self, most: int) -> bytes:
+        """The request's body.
+
+        Raises:
+            Refused: it is larger than `most` bytes, or did not come in time.
+            Gone: the client has left.
+        """
+        too_large = Refused(413, "BodyTooLarge", f"the body of such a request may have at most {most:,} bytes")
+        announced = self._request.headers.get("content-length", "")
+        if announced.isdigit() and int(announced) > most:
+            raise too_large
+        parts, size = [], 0
+        try:
+            async with asyncio.timeout(self._ticket.left_s):
+                async for part in self._request.stream():
+                    size += len(part)
+                    if size > most:
+                        raise too_large
+                    parts.append(part)
+        except TimeoutError:
+            raise Refused(408, "SlowBody", "the body did not come in time") from None
+        except ClientDisconnect:
+            raise Gone from None
+        return b"".join(parts)
+
+    async def do(self, work: Callable[[], T]) -> T:
+        """What the work gives, done in a thread; the body must have been read.
+
+        Raises:
+            TookTooLong: it was not done in time. What of it has not begun is dropped.
+            Gone: the client has left. Likewise.
+        """
+
+        def with_ticket() -> T:
+            with waiting_with(self._ticket):
+                return work()
+
+        done = asyncio.get_running_loop().run_in_executor(self._pool, copy_context().run, with_ticket)
+        done.add_done_callback(_look_at)
+        self.work = done
+        gone: asyncio.Future[Any] = asyncio.ensure_future(self._departure())
+        try:
+            await asyncio.wait({done, gone}, timeout=self._ticket.left_s, return_when=asyncio.FIRST_COMPLETED)
+            if done.done():
+                return done.result()
+            self._ticket.cancel()
+            if gone.done():
+                raise Gone
+            raise TookTooLong("there was no answer in time: try again when less is asked at once")
+        except asyncio.CancelledError:
+            self._ticket.cancel()
+            raise
+        finally:
+            gone.cancel()
+
+    async def _departure(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
+
+
+class Desk:
+    """Takes in at most so many requests at once; a request keeps its place until its thread is done."""
+
+    def __init__(self, *, most: int, timeout_s: float) -> None:
+        """Nothing is started yet."""
+        self._most = most
+        self._timeout_s = timeout_s
+        self._pool = ThreadPoolExecutor(most, thread_name_prefix="request")
+        self.taken = 0
+        """How many are under way."""
+
+    @asynccontextmanager
+    async def place(self, request: Request) -> AsyncIterator[Place]:
+        """A place for a request.
+
+        Raises:
+            Busy: there is none.
+        """
+        if self.taken >= self._most:
+            raise Busy(f"{self._most} requests are under way already: try again in a moment")
+        self.taken += 1
+        place = Place(request, Ticket(self._timeout_s), self._pool)
+        try:
+            yield place
+        finally:
+            if place.work is None or place.work.done():
+                self._leave()
+            else:
+                place.work.add_done_callback(self._leave)
+
+    def _leave(self, _: object = None) -> None:
+        self.taken -= 1
+
+    def close(self) -> None:
+        """Wait for the threads."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _look_at(done: asyncio.Future[Any]) -> None:
+    """Nobody may be there any more to hear of an error."""
+    with suppress(asyncio.CancelledError):
+        done.exception()
