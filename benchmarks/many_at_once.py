@@ -6,8 +6,8 @@ The server is the real one, in a process of its own (`seemory serve`), the clien
 connection that it keeps and one request after the other on it. The peer is the same server with
 `service.batching = false`: 32 threads that each run the encoder and commit for themselves. Each mix is measured with
 both, in turns, beside what the towers alone gain from a batch: more than that no service can gain for the encoder's
-part. Words are captions, no two alike, so that no cache of texts helps; uploads are photographs made new by bytes
-behind their end. Fidelity: the same searches asked of both servers.
+part. Words are captions, no two alike, and pictures are photographs made new by bytes behind their end, so that nothing
+is known from before. Fidelity: the same searches asked of both servers.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Load:
             text = self.words[number % len(self.words)]
             return kind, "/v1/search", "application/json", json.dumps({"words": text}).encode()
         if kind == "picture":
-            return kind, "/v1/search", "image/jpeg", picture
+            return kind, "/v1/search", "image/jpeg", picture + os.urandom(16)
         return kind, "/v1/items", "image/jpeg", picture + os.urandom(16)
 
 

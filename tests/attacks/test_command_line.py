@@ -66,6 +66,7 @@ WHERE_IT_IS = {"home", "collection", "owner", "model", "json_"}
 SAME_AS_METHODS = {
     "index": "Memory.index, attacked in test_methods.py",
     "import": "Memory.import_vectors, attacked there",
+    "serve": "each of its routes is attacked in test_service.py",
     "stats": "Memory.stats, attacked there; beside it the shared tables' sizes",
 }
 

@@ -68,6 +68,7 @@ def _searches(memory: Memory, guess: Guess, world: World) -> Iterator[Callable[[
     yield lambda: memory.search(like=guess, limit=1000)
     yield lambda: memory.search(text, limit=1000, min_score=0.0)
     yield lambda: memory.search(image=text, limit=1000, offset=1)
+    yield lambda: memory.search(image=Path(world.own / "own-cat.png").read_bytes(), where=[f"path~{text}"], limit=1000)
     yield lambda: memory.search("a cat", plus=[text], limit=1000, kind="image")
     yield lambda: memory.search("a cat", minus=[text], limit=1000)
     yield lambda: memory.search("a cat", where=[f"path~{text}"], limit=1000)
@@ -157,6 +158,7 @@ METHODS: dict[str, tuple[str, Call]] = {
 
 # These add rows to the thief's own and have tests of their own below.
 WRITERS = {
+    "add": "picture",
     "index": "paths recursive prune workers retry_failed ray listen",
     "index_each": "paths recursive workers retry_failed",
     "import_vectors": "files model fingerprint column listen",
@@ -250,6 +252,25 @@ def test_the_very_same_files_are_embedded_for_each_owner(
         }
         assert world.thief.index(loot.folder, prune=True).indexed == 0
         assert world.thief.forget([item.item_id for item in world.thief.items(where=["path~private"])]) == 4
+    assert outcomes[0] == outcomes[1]
+    assert rows_of(eye, victim.owner) == before
+
+
+def test_bytes_that_another_owner_has_are_new_to_each(
+    new_worlds: Callable[[], Worlds], loot: Loot, victim: Memory, eye: psycopg.Connection
+) -> None:
+    before = rows_of(eye, victim.owner)
+    content = (loot.folder / "private-coffee.png").read_bytes()
+    outcomes = []
+    for world in new_worlds():
+        added = world.thief.add(content)
+        again = world.thief.add(content)
+        assert (added.new, again.new) == (True, False), "known from another owner?"
+        kept = Path(world.thief.get(added.item_id).uri)
+        assert not victim.search(like=str(next(iter(victim.items())).item_id), where=[f"path={kept}"])
+        assert world.thief.forget([added.item_id]) == 1
+        assert not kept.exists()
+        outcomes.append((added.new, again.new))
     assert outcomes[0] == outcomes[1]
     assert rows_of(eye, victim.owner) == before
 

@@ -21,12 +21,12 @@ from starlette.responses import Response
 from seemory import __version__
 from seemory.errors import SeemoryError
 from seemory.memory import Memory
+from seemory.metrics import SECONDS, Metrics
 from seemory.service.desk import Desk, Gone
 from seemory.service.guard import Guard
 from seemory.service.refusals import Refused, document, refusal, status_of
 from seemory.service.schemas import AddedItem, Answer, Refusal, Search, SearchOptions
 from seemory.settings import ServiceSettings
-from seemory.telemetry import SECONDS, Metrics
 
 log = logging.getLogger(__name__)
 

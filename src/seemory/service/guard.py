@@ -11,8 +11,8 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from seemory.errors import UsageError
+from seemory.metrics import Metrics
 from seemory.service.refusals import Refused, failure, refusal
-from seemory.telemetry import Metrics
 
 log = logging.getLogger(__name__)
 

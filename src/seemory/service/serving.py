@@ -14,9 +14,10 @@ from seemory.batching import Passed
 from seemory.embedding.sharing import SharedPasses
 from seemory.errors import UsageError
 from seemory.memory import Memory
+from seemory.metrics import SIZES, Metrics
 from seemory.service.guard import require_loopback
 from seemory.settings import Settings
-from seemory.telemetry import SIZES, Metrics, ProgressListener
+from seemory.telemetry import ProgressListener
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

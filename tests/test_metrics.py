@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from seemory.telemetry import Metrics
+from seemory.metrics import Metrics
 
 
 def read(text: str) -> dict[str, dict[tuple[tuple[str, str], ...], float]]:

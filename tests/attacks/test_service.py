@@ -1,0 +1,122 @@
+"""Every route of the service, asked by a thief with another owner's ids and paths.
+
+As with the methods and commands: beside a victim and without one the answers are the same, and the victim's rows and
+files are untouched. A route that is new has no attack yet, and fails here until it has one. The requests go through the
+whole application, guard included, by an ASGI transport.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx
+import psycopg
+import pytest
+
+from seemory.memory import Memory
+from seemory.metrics import Metrics
+from seemory.service.app import make_app
+from seemory.settings import ServiceSettings
+
+from .conftest import Loot, World, assert_no_secret, guesses, rows_of
+
+Send = Callable[..., httpx.Response]
+
+ROUTES: dict[tuple[str, str], Callable[[Send, str, bytes], list[httpx.Response]]] = {
+    ("POST", "/v1/search"): lambda ask, guess, picture: [
+        ask("POST", "/v1/search", json={"like": guess, "limit": 1000}),
+        ask("POST", "/v1/search", json={"words": guess, "limit": 1000, "min_score": 0.0}),
+        ask("POST", "/v1/search", json={"words": "a cat", "where": [f"path~{guess}"], "kind": "image"}),
+        ask("POST", "/v1/search", json={"words": f'"private" {guess}', "weights": {"visual": 0}, "language": "simple"}),
+        ask("POST", "/v1/search", json={"words": "a cat", "owner": guess}),
+        ask("POST", "/v1/search?limit=1000", content=picture, headers={"Content-Type": "image/png"}),
+        ask("POST", f"/v1/search?words={guess}", content=picture, headers={"Content-Type": "image/png"}),
+    ],
+    ("POST", "/v1/items"): lambda ask, guess, picture: [
+        ask("POST", "/v1/items", content=guess.encode(), headers={"Content-Type": "image/png"}),
+        ask("POST", f"/v1/items?owner={guess}", content=picture, headers={"Content-Type": "image/png"}),
+    ],
+    ("GET", "/v1/items/{item_id}"): lambda ask, guess, picture: [ask("GET", f"/v1/items/{guess}")],
+    ("GET", "/v1/items/{item_id}/thumbnail"): lambda ask, guess, picture: [ask("GET", f"/v1/items/{guess}/thumbnail")],
+    ("DELETE", "/v1/items/{item_id}"): lambda ask, guess, picture: [ask("DELETE", f"/v1/items/{guess}")],
+    ("GET", "/readyz"): lambda ask, guess, picture: [ask("GET", f"/readyz?collection={guess}")],
+}
+NO_ROWS = {("GET", "/healthz"), ("GET", "/metrics"), ("GET", "/v1/openapi.json")}
+
+
+def routes(app: Any) -> set[tuple[str, str]]:
+    described = anyio.run(_get, app, "/v1/openapi.json").json()["paths"]
+    return {(method.upper(), path) for path, methods in described.items() for method in methods}
+
+
+async def _get(app: Any, path: str, method: str = "GET", **given: Any) -> httpx.Response:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+        return await client.request(method, path, **given)
+
+
+def app_of(memory: Memory) -> Any:
+    return make_app(memory, ServiceSettings(), Metrics())
+
+
+def test_every_route_is_attacked(victim: Memory) -> None:
+    assert routes(app_of(victim)) == {*ROUTES, *NO_ROWS} - {("GET", "/v1/openapi.json")}
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=" ".join)
+def test_a_guess_finds_nothing_by_any_route(
+    route: tuple[str, str],
+    new_worlds: Callable[[], tuple[World, World]],
+    loot: Loot,
+    victim: Memory,
+    eye: psycopg.Connection,
+    package_photographs: dict[str, Path],
+) -> None:
+    before = rows_of(eye, victim.owner)
+    files = {path: path.read_bytes() for path in loot.folder.iterdir()}
+    worlds = new_worlds()
+    apps = [app_of(world.thief) for world in worlds]
+    for guess in guesses(loot):
+        outcomes = []
+        for world, app in zip(worlds, apps, strict=True):
+
+            def ask(method: str, path: str, app: Any = app, **given: Any) -> httpx.Response:
+                return anyio.run(lambda: _get(app, path, method, **given))
+
+            coffee = package_photographs["coffee"].read_bytes()  # the victim has it, the thief had not
+            answers = ROUTES[route](ask, str(guess), coffee)
+            outcomes.append([(answer.status_code, steady(world, answer)) for answer in answers])
+            assert_no_secret(str(outcomes[-1]), loot, str(guess))
+        assert outcomes[0] == outcomes[1], f"{route} with {guess!r} shows that there is somebody else"
+    assert rows_of(eye, victim.owner) == before
+    assert {path: path.read_bytes() for path in loot.folder.iterdir()} == files
+
+
+def steady(world: World, answer: httpx.Response) -> str:
+    """What was answered, without what differs from one to the next: how long it took, and the order of equal hits."""
+    if answer.headers.get("content-type") != "application/json":
+        return repr(answer.content)
+    document = answer.json()
+    document.pop("milliseconds", None)
+    text = world.told(json.dumps(document, sort_keys=True))
+    # The owner's folder of kept files is called by a hash of the owner's name.
+    return re.sub(re.escape(str(world.thief.home / "pictures")) + r"/[0-9a-f]{32}", "<kept>", text)
+
+
+@pytest.mark.usefixtures("victim")
+def test_the_same_bytes_of_two_owners_are_two_files(
+    new_worlds: Callable[[], tuple[World, World]], package_photographs: dict[str, Path]
+) -> None:
+    content = package_photographs["motorcycle"].read_bytes()
+    one, other = (world.thief for world in new_worlds())
+    items = [memory.add(content) for memory in (one, other)]
+    assert [item.new for item in items] == [True, True]
+    places = [Path(memory.get(item.item_id).uri) for memory, item in zip((one, other), items, strict=True)]
+    assert places[0] != places[1]
+    assert other.forget([items[0].item_id]) == 0
+    assert one.forget([items[0].item_id]) == 1
+    assert [place.exists() for place in places] == [False, True]
