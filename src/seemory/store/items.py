@@ -271,7 +271,7 @@ class Items:
     def delete(self, item_ids: Sequence[UUID]) -> int:
         """How many items were forgotten, with their vectors; a file whose last item goes is forgotten as well."""
         with self._transaction() as connection:
-            # Files first and in order, as writing has it: whoever adds the same file at this moment waits, and so do we.
+            # Files first and in order, as writing has it: who adds the same file at this moment waits, and so do we.
             connection.execute(
                 """
                 SELECT FROM seemory.asset a WHERE a.owner_id = %s AND a.id IN
