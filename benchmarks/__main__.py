@@ -49,6 +49,7 @@ PROGRAMS = (
     Program("towers", "The image tower alone", ("{photos}",)),
     Program("indexing_peers", "From files to a searchable index", ("{photos}",)),
     Program("decode", "Reading pictures", ("--rounds", "5")),
+    Program("many_at_once", "Thirty-two clients of the service at once"),
 )
 
 PACKAGES = (

@@ -1,6 +1,6 @@
 """Thirty-two clients of the service: requests a second and waiting times, with batching and without, in one run.
 
-    python benchmarks/many_at_once.py [--model seemory-mini] [--home DIR] [--mix words=6,picture=2,upload=2]
+    python -m benchmarks.many_at_once [--model random] [--home DIR] [--mix words=6,picture=2,upload=2]
 
 The server is the real one, in a process of its own (`seemory serve`), the clients are in this one, each with a
 connection that it keeps and one request after the other on it. The peer is the same server with
@@ -30,6 +30,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from benchmarks import random_clip
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 KINDS = ("words", "picture", "upload")
@@ -176,12 +178,28 @@ def towers(home: Path, model: str, words: list[str], pictures: list[bytes]) -> d
     return rates
 
 
-def prepare(home: Path, model: str, pictures: Path) -> None:
+def prepare(home: Path, model: str, pictures: list[Path]) -> None:
     from seemory.memory import Memory
     from seemory.settings import read_settings
 
     with Memory(read_settings(home=home, model=model, database={"keep_warm": True})) as memory:
-        memory.index(pictures)
+        memory.index(*pictures)
+
+
+def material(data: Path) -> tuple[list[str], list[Path]]:
+    """Captions and photographs: Flickr8k's where they are, else scikit-image's with captions put together."""
+    captions, folder = data / "text" / "flickr8k_captions.txt", data / "flickr8k_600" / "images"
+    if captions.is_file() and folder.is_dir():
+        words, files = captions.read_text(encoding="utf-8").splitlines(), sorted(folder.iterdir())
+    else:
+        things = ("dog", "child", "woman", "boat", "horse", "bird", "man in a hat", "car", "cup of coffee", "cat")
+        acts = ("runs along", "stands before", "is seen beside", "waits at", "turns away from", "looks out over")
+        words = [
+            f"a {a} {does} the {b} of number {n}" for n in range(40) for a in things for does in acts for b in things
+        ]
+        files = random_clip.photographs(None)
+    random.Random(0).shuffle(words)
+    return words, files
 
 
 def read_mix(text: str) -> dict[str, int]:
@@ -199,12 +217,12 @@ def show(name: str, mode: str, seen: Outcome) -> dict[str, object]:
 
 
 def measure(home: Path, arguments: argparse.Namespace) -> list[dict[str, object]]:
-    words = (arguments.data / "text" / "flickr8k_captions.txt").read_text(encoding="utf-8").splitlines()
-    random.Random(0).shuffle(words)
-    folder = arguments.data / "flickr8k_600" / "images"
-    prepare(home, arguments.model, folder)
-    pictures = [file.read_bytes() for file in sorted(folder.iterdir())[:200]]
-    print(f"{arguments.model}, {arguments.clients} clients, {arguments.seconds:g} s a row\n")
+    words, files = material(arguments.data)
+    if arguments.model == "random":
+        arguments.model = str(random_clip.make(home / "random", 224).seemory)
+    prepare(home, arguments.model, files)
+    pictures = [file.read_bytes() for file in files[:200]]
+    print(f"{Path(arguments.model).name}, {arguments.clients} clients, {arguments.seconds:g} s a row\n")
     alone = towers(home, arguments.model, words, pictures)
     for name, rate in alone.items():
         print(f"{name:32} {rate:8.1f}/s")
@@ -238,7 +256,7 @@ def measure(home: Path, arguments: argparse.Namespace) -> list[dict[str, object]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="seemory-mini", help="a catalogue name, or a folder")
+    parser.add_argument("--model", default="random", help="a catalogue name, a folder, or random: ViT-B/32")
     parser.add_argument("--home", type=Path, help="a data folder to keep and use again")
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--mix", action="append", help="repeatable; by default a mix, and each kind alone")
