@@ -149,6 +149,7 @@ class Encoders:
             threads=options.threads,
             offline=options.offline,
             runtime=options.runtime,
+            queries=options.queries,
             listen=self._listen,
         )
         if self._share is not None:

@@ -67,6 +67,9 @@ class ModelSettings(BaseModel):
     fidelity: float = Field(
         default=0.99, ge=0, le=1, description="5th percentile of cosines to fp32 that `precision = auto` keeps to."
     )
+    queries: int = Field(
+        default=4096, ge=0, le=1_000_000, description="Queries whose vectors are remembered while a process lives."
+    )
     text: str = Field(
         default="seemory-mini", description="Encoder of the first sentence vectors: a catalogue name or a folder."
     )

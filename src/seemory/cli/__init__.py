@@ -14,38 +14,27 @@ from collections.abc import Sequence
 import click
 
 from seemory import __version__
-from seemory.cli import database, exchange, library, models, reembed, serve, system, words
+from seemory.cli.on_demand import OnDemand
 from seemory.errors import SeemoryError
 
+COMMANDS = OnDemand(
+    {
+        "seemory.cli.library": ("index", "search", "similar", "classify", "duplicates", "show", "forget"),
+        "seemory.cli.words": ("describe", "prefer"),
+        "seemory.cli.reembed": ("reembed", "backfill"),
+        "seemory.cli.exchange": ("import", "export"),
+        "seemory.cli.models": ("models",),
+        "seemory.cli.database": ("db",),
+        "seemory.cli.serve": ("serve",),
+        "seemory.cli.system": ("demo", "stats", "doctor"),
+    }
+)
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+
+@click.group(commands=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="seemory")
 def cli() -> None:
     """Find photographs by words, by picture or by example: a visual memory on Postgres."""
-
-
-for command in (
-    system.demo,
-    library.index,
-    library.search,
-    library.similar,
-    library.classify,
-    library.duplicates,
-    library.show,
-    library.forget,
-    words.describe,
-    words.prefer,
-    reembed.reembed,
-    reembed.backfill,
-    exchange.import_,
-    exchange.export,
-    models.models,
-    database.db,
-    serve.serve,
-    system.stats,
-    system.doctor,
-):
-    cli.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

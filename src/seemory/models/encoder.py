@@ -17,10 +17,12 @@ from seemory.models.catalog import Direction, ModelSpec
 from seemory.models.fingerprint import Hashes, fingerprint
 from seemory.models.folder import ModelFolder
 from seemory.models.precision import REFERENCE, Way, full_name
+from seemory.models.query_cache import QUERIES, QueryCache
 from seemory.models.session import OnnxSession, Session
 from seemory.models.tokens import Tokens
 from seemory.models.towers import choose_output, ids_port, image_port, image_vectors, text_vectors
-from seemory.types import CosineStatistics, EmbeddingRecord, Modality, Pixels, Preprocess, Vectors
+from seemory.telemetry import COUNTERS
+from seemory.types import CosineStatistics, EmbeddingRecord, Modality, Pixels, Preprocess, Vector, Vectors
 
 BUNDLED = "seemory-mini"
 
@@ -72,12 +74,17 @@ class Encoder:
         hashes: Hashes | None = None,
         open_session: OpenSession = OnnxSession,
         way: Way = REFERENCE,
+        queries: int = QUERIES,
     ) -> None:
-        """Nothing is loaded yet; `open_session` opens the towers in the `way` that is named."""
+        """Nothing is loaded yet; `open_session` opens the towers in the `way` that is named.
+
+        `queries` is how many texts `embed_query` remembers.
+        """
         self.spec: ModelSpec = folder.spec
         self.folder = folder
         self.way = way
         self._threads = threads
+        self._queries = QueryCache(queries)
         self._open = open_session
         self._image = _Once(self._load_image_tower)
         self._text = _Once(self._load_text_tower)
@@ -145,7 +152,7 @@ class Encoder:
         Raises TowerMissing, ModelCorrupt for a damaged tower, ModelError when a vector comes out zero or not finite.
         """
         if not self.has_texts:
-            raise TowerMissing(f"{self.name} has no text tower: it cannot embed words. Search with a picture instead.")
+            raise self._no_words()
         if isinstance(texts, str):
             raise TypeError("embed_texts takes a sequence of texts, not one text")
         if not texts:
@@ -156,6 +163,22 @@ class Encoder:
         """From now on each tower's passes are what `share` makes of them."""
         self._run_pictures = share("image", self._picture_pass)
         self._run_texts = share("text", self._text_pass)
+
+    def embed_query(self, text: str) -> Vector:
+        """`(d,)` float32 of norm 1, read-only: `embed_texts` of one text, which is remembered for when it comes again.
+
+        Raises as `embed_texts` does.
+        """
+        if not self.has_texts:
+            raise self._no_words()
+        _, tokens, _ = self._text()
+        COUNTERS["queries_embedded"].add()
+        key = tuple(tokens.encode([text])[0])
+        known = self._queries.get(key)
+        if known is not None:
+            COUNTERS["queries_remembered"].add()
+            return known
+        return self._queries.put(key, self.embed_texts([text])[0])
 
     def load(self) -> None:
         """Load the towers now, not at their first use. Raises ModelCorrupt, or ModelError for what a runtime lacks."""
@@ -186,6 +209,9 @@ class Encoder:
             inference_time_ms=inference_time_ms,
             error=error,
         )
+
+    def _no_words(self) -> TowerMissing:
+        return TowerMissing(f"{self.name} has no text tower: it cannot embed words. Search with a picture instead.")
 
     def _rule(self) -> Preprocess:
         if not self.has_images or self.spec.preprocess is None:

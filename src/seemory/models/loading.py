@@ -11,6 +11,7 @@ from seemory.models.encoder import BUNDLED, Encoder
 from seemory.models.fingerprint import Hashes, fingerprint
 from seemory.models.folder import ModelFolder, read_folder
 from seemory.models.precision import PRECISIONS, Precision, Way, full_name, split_name
+from seemory.models.query_cache import QUERIES
 from seemory.models.running import opener
 from seemory.telemetry import ProgressListener, ignore
 
@@ -22,12 +23,14 @@ def load_encoder(
     threads: int | None = None,
     offline: bool = False,
     runtime: str = "auto",
+    queries: int = QUERIES,
     listen: ProgressListener = ignore,
 ) -> Encoder:
     """The encoder of that name, alias or folder; fetched into `home/models` if it is a catalogue name not there yet.
 
     A precision may stand behind the name (`vit-b-32-openai@int8`); without one it is fp32, always. `runtime` says what
     runs it where a precision leaves a choice; `auto`: what was measured to be fastest here, else ONNX Runtime.
+    `queries` is how many queries' vectors it remembers.
     `listen` hears how far a fetch is. Nothing is loaded into memory before it is used. Raises ModelNotFound,
     ModelUnavailable (not on disk, and no hub or `offline`) or ModelCorrupt.
     """
@@ -35,7 +38,7 @@ def load_encoder(
     folder = find_folder(model, home=home, offline=offline, listen=listen)
     hashes = _hashes(home)
     way = way_for(precision or "fp32", lambda: fingerprint(folder, hashes), home, runtime=runtime)
-    return _encoder(folder, way, home, threads, hashes)
+    return _encoder(folder, way, home, threads, hashes, queries)
 
 
 def encoder_in(folder: ModelFolder, way: Way, *, home: Path, threads: int | None = None) -> Encoder:
@@ -136,8 +139,11 @@ def resolve_auto(*, home: Path, timeout_s: float = 2.0, offline: bool = False) -
     )
 
 
-def _encoder(folder: ModelFolder, way: Way, home: Path, threads: int | None, hashes: Hashes) -> Encoder:
-    return Encoder(folder, threads=threads, hashes=hashes, open_session=opener(way, home=home, hashes=hashes), way=way)
+def _encoder(
+    folder: ModelFolder, way: Way, home: Path, threads: int | None, hashes: Hashes, queries: int = QUERIES
+) -> Encoder:
+    opened = opener(way, home=home, hashes=hashes)
+    return Encoder(folder, threads=threads, hashes=hashes, open_session=opened, way=way, queries=queries)
 
 
 def _hashes(home: Path) -> Hashes:

@@ -14,6 +14,7 @@ from seemory.models.pooling import pool
 from seemory.models.preprocess import normalise
 from seemory.models.session import Array, Port, Session
 from seemory.models.tokens import Tokens
+from seemory.telemetry import COUNTERS
 from seemory.types import Modality, Pixels, Preprocess, Vectors
 
 # More at once needs more memory and is no faster on a CPU.
@@ -60,6 +61,8 @@ def text_vectors(session: Session, texts: Sequence[str], tokens: Tokens, rule: T
         ids, mask = (_filled(part, size) for part in tokens.pad([rows[index] for index in order[start:stop]]))
         feeds = {port.name: _text_feed(port, words, ids, mask) for port in session.inputs}
         found = session.run(feeds)[output]
+        COUNTERS["text_passes"].add()
+        COUNTERS["texts_embedded"].add(stop - start)
         vectors = pool(found, rule.pooling, ids, mask, tokens.end_id, padded=rule.padding == "context")
         parts.append(vectors[: stop - start])
     sorted_vectors = np.concatenate(parts)

@@ -147,7 +147,7 @@ class Channels:
             generation, encoder = found
             pools.calibration = Calibration(encoder.calibration("text_to_text"))
             same = pools.query is not None and encoder is self._sight.encoder
-            vector = pools.query.vector if pools.query and same else encoder.embed_texts([text])[0]
+            vector = pools.query.vector if pools.query and same else encoder.embed_query(text)
         except ModelError as error:
             pools.silent["text"] = str(error)
             return

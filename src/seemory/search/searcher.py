@@ -60,7 +60,7 @@ class AbsentEncoder:
         """Raises the reason."""
         raise self._reason
 
-    def embed_texts(self, _: Sequence[str]) -> Vectors:
+    def embed_query(self, _: str) -> Vector:
         """Raises the reason."""
         raise self._reason
 
@@ -83,7 +83,7 @@ class Searcher:
 
     def words(self, text: str, weight: float = 1.0) -> Example:
         """The example that words make."""
-        return Example(self.encoder.embed_texts([text])[0], "text_to_image", weight)
+        return Example(self.encoder.embed_query(text), "text_to_image", weight)
 
     def picture(self, picture: Image, weight: float = 1.0) -> Example:
         """The example that a picture makes."""
