@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import seemory
 from seemory import errors
+from seemory.demo_photographs import PHOTOGRAPHS
 
 HEAVY = {
     "torch",
@@ -33,6 +36,47 @@ def modules_after(statement: str) -> set[str]:
 @pytest.mark.parametrize("statement", ["import seemory", "from seemory.cli import cli", "from seemory import open"])
 def test_importing_loads_nothing_heavy(statement: str) -> None:
     assert not modules_after(statement) & HEAVY
+
+
+def test_help_loads_nothing_that_a_command_needs(tmp_path: Path) -> None:
+    """What starts in a blink does so on any machine: by what it does not import."""
+    loaded = modules_of_command(tmp_path, "--help")
+    assert not loaded & (HEAVY | {"numpy", "pydantic", "pydantic_settings", "psutil", "asyncio"})
+
+
+def test_one_command_does_not_import_the_others(tmp_path: Path) -> None:
+    loaded = modules_of_command(tmp_path, "search", "--help")
+    assert {name for name in loaded if name.startswith("seemory.cli.")} == {
+        f"seemory.cli.{name}" for name in ("on_demand", "library", "display", "options")
+    }
+
+
+def test_a_search_in_words_loads_what_it_needs_and_no_more(tmp_path: Path) -> None:
+    with seemory.open(home=tmp_path, model="seemory-mini") as memory:  # keeps the server warm for the command
+        memory.index(*(path for photograph in PHOTOGRAPHS[:3] if (path := photograph.find())))
+        loaded = modules_of_command(tmp_path, "search", "a cat", "--json")
+    assert {"onnxruntime", "tokenizers", "psycopg", "seemory.search.searcher"} <= loaded
+    needless = HEAVY - {"onnxruntime", "tokenizers", "psycopg"} | {
+        *("onnx", "openvino", "skimage", "sklearn", "scipy", "pyarrow", "psutil", "rich_pixels", "ray", "filelock"),
+        *("requests", "httpx"),
+    }
+    assert not loaded & needless
+    own = {name for name in loaded if name.startswith("seemory.")}
+    rooms = ("media", "indexing", "embedding", "reembedding", "exchange", "demo", "evaluation", "models.export")
+    assert not {name for name in own if name.startswith(tuple(f"seemory.{room}" for room in rooms))}
+
+
+def modules_of_command(home: Path, *arguments: str) -> set[str]:
+    """What a command has imported when it is done."""
+    code = (
+        "import sys\nfrom seemory.cli import main\ntry:\n    main(sys.argv[1:])\n"
+        "finally:\n    sys.stderr.write('\\n'.join(sys.modules))"
+    )
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"SEEMORY_HOME": str(home)})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    return set(done.stderr.split())
 
 
 def test_import_takes_less_than_a_fifth_of_a_second() -> None:

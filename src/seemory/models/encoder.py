@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from seemory.errors import ModelCorrupt, ModelError, TowerMissing
 from seemory.models import preprocess as picture
@@ -23,6 +22,9 @@ from seemory.models.tokens import Tokens
 from seemory.models.towers import choose_output, ids_port, image_port, image_vectors, text_vectors
 from seemory.telemetry import COUNTERS
 from seemory.types import CosineStatistics, EmbeddingRecord, Modality, Pixels, Preprocess, Vector, Vectors
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 BUNDLED = "seemory-mini"
 
@@ -73,12 +75,13 @@ class Encoder:
         threads: int | None = None,
         hashes: Hashes | None = None,
         open_session: OpenSession = OnnxSession,
+        open_text: OpenSession | None = None,
         way: Way = REFERENCE,
         queries: int = QUERIES,
     ) -> None:
         """Nothing is loaded yet; `open_session` opens the towers in the `way` that is named.
 
-        `queries` is how many texts `embed_query` remembers.
+        `open_text` opens the text tower, if another one does; `queries` is how many texts `embed_query` remembers.
         """
         self.spec: ModelSpec = folder.spec
         self.folder = folder
@@ -86,6 +89,7 @@ class Encoder:
         self._threads = threads
         self._queries = QueryCache(queries)
         self._open = open_session
+        self._open_text = open_text or open_session
         self._image = _Once(self._load_image_tower)
         self._text = _Once(self._load_text_tower)
         self._run_pictures: Run = self._picture_pass
@@ -241,7 +245,7 @@ class Encoder:
         assert self.folder.text_model is not None
         assert self.folder.tokenizer is not None
         assert self.spec.text is not None
-        session = self._open(self.folder.text_model, self._threads)
+        session = self._open_text(self.folder.text_model, self._threads)
         with _naming(self.folder.text_model):
             shape = ids_port(session).shape
             output = choose_output(session, "text", self.dim, self.spec.text.pooling)

@@ -142,8 +142,15 @@ def resolve_auto(*, home: Path, timeout_s: float = 2.0, offline: bool = False) -
 def _encoder(
     folder: ModelFolder, way: Way, home: Path, threads: int | None, hashes: Hashes, queries: int = QUERIES
 ) -> Encoder:
-    opened = opener(way, home=home, hashes=hashes)
-    return Encoder(folder, threads=threads, hashes=hashes, open_session=opened, way=way, queries=queries)
+    return Encoder(
+        folder,
+        threads=threads,
+        hashes=hashes,
+        open_session=opener(way, home=home, hashes=hashes),
+        open_text=opener(way, home=home, hashes=hashes, mapped=True),
+        way=way,
+        queries=queries,
+    )
 
 
 def _hashes(home: Path) -> Hashes:

@@ -8,27 +8,27 @@ neighbour and so may lie one pixel away; the published ONNX folders are used wit
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from seemory.types import Pixels, Preprocess
 
-_RESAMPLING = {
-    "bicubic": Image.Resampling.BICUBIC,
-    "bilinear": Image.Resampling.BILINEAR,
-    "lanczos": Image.Resampling.LANCZOS,
-}
+if TYPE_CHECKING:
+    from PIL import Image
+
 # Beyond this aspect ratio the whole resized strip is never built: 5000 x 3 would be 373,333 x 224 (250 MB).
 _STRIP = 16
 
 
 def apply(rule: Preprocess, image: Image.Image) -> Pixels:
     """The picture as `(size, size, 3)` uint8 RGB. `image` is upright already; other modes than RGB are converted."""
+    from PIL.Image import Resampling  # a search in words needs no Pillow
+
     if image.mode != "RGB":
         image = image.convert("RGB")
-    size, resampling = rule.size, _RESAMPLING[rule.interpolation]
+    size, resampling = rule.size, Resampling[rule.interpolation.upper()]
     if rule.resize_mode == "squash":
         return np.asarray(image if image.size == (size, size) else image.resize((size, size), resampling))
     width, height = image.size

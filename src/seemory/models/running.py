@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,25 +11,36 @@ from seemory.models.encoder import OpenSession
 from seemory.models.fingerprint import Hashes, external_files
 from seemory.models.folder import ModelFolder
 from seemory.models.machine import sums_of_8_bit_products_overflow
+from seemory.models.mapped import MappedTowers
 from seemory.models.precision import WAYS, Way
 from seemory.models.quantised import QuantisedTowers
 from seemory.models.session import CUDA, OnnxSession, Session
 
 _INT8 = Path("models") / "int8"
 """Where 8-bit copies are kept, in the data folder."""
+_MAPPED = Path("models") / "mapped"
+"""Where copies are kept that are mapped."""
 
 
-def opener(way: Way, *, home: Path, hashes: Hashes) -> OpenSession:
-    """What opens a tower in that way. What is missing for it is an error when a tower is opened, not before."""
+def opener(way: Way, *, home: Path, hashes: Hashes, mapped: bool = False) -> OpenSession:
+    """What opens a tower in that way. What is missing for it is an error when a tower is opened, not before.
+
+    With `mapped`, ONNX Runtime maps large towers from copies in the data folder (`MappedTowers`).
+    """
     if way.runtime == "openvino":
         return lambda path, threads: _openvino(path, threads, way)
     if way.runtime == "cuda":
         return lambda path, threads: OnnxSession(path, threads, cuda=True)
-    if way.precision == "int8":
-        towers = QuantisedTowers(home / _INT8, hashes)
-        exact = sums_of_8_bit_products_overflow()
-        return lambda path, threads: OnnxSession(towers.made(path), threads, exact_products=exact)
-    return OnnxSession
+    towers = QuantisedTowers(home / _INT8, hashes) if way.precision == "int8" else None
+    exact = towers is not None and sums_of_8_bit_products_overflow()
+    copies = MappedTowers(home / _MAPPED, hashes) if mapped else None
+
+    def opened(path: Path, threads: int | None) -> Session:
+        tower = towers.made(path) if towers else path
+        load = partial(OnnxSession, threads=threads, exact_products=exact)
+        return copies.session(tower, load) if copies else load(tower)
+
+    return opened
 
 
 def prepare(folder: ModelFolder, way: Way, *, home: Path) -> None:

@@ -64,7 +64,14 @@ class OnnxSession:
     """
 
     def __init__(
-        self, path: Path, threads: int | None = None, *, cuda: bool = False, exact_products: bool = False
+        self,
+        path: Path,
+        threads: int | None = None,
+        *,
+        cuda: bool = False,
+        exact_products: bool = False,
+        optimised: bool = False,
+        save: Path | None = None,
     ) -> None:
         """Loaded and ready.
 
@@ -73,6 +80,8 @@ class OnnxSession:
             threads: of one pass; by default all cores.
             cuda: on the CUDA device.
             exact_products: take the slower 8-bit kernels, which cannot saturate.
+            optimised: the file is what `save` wrote, here and by this release.
+            save: write what is loaded there too, once it is optimised, with the weights in a file beside it.
         """
         import onnxruntime as ort
 
@@ -87,6 +96,13 @@ class OnnxSession:
         options.log_severity_level = 3
         if exact_products:
             options.add_session_config_entry("session.x64quantprecision", "1")
+        if optimised:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+        if save is not None:
+            options.optimized_model_filepath = str(save)
+            weights = "session.optimized_model_external_initializers"
+            options.add_session_config_entry(f"{weights}_file_name", f"{save.stem}.bin")
+            options.add_session_config_entry(f"{weights}_min_size_in_bytes", "1024")
         providers: list[object] = ["CPUExecutionProvider"]
         if cuda:
             if CUDA not in ort.get_available_providers():

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-import psutil
 import psycopg
 
 from seemory.errors import DatabaseUnreachable, DiskFull, StoreError
@@ -86,6 +85,8 @@ class Cluster:
 
     def configure(self, programs: Programs) -> None:
         """Write the settings that it starts with."""
+        import psutil
+
         settings = _SETTINGS | {"unix_socket_directories": str(self.socket_folder())}
         settings |= {name: value for name, (since, value) in _SINCE.items() if programs.major >= since}
         # What is said of the machine's memory; a quarter of this is what the building of an index may take.
