@@ -48,6 +48,8 @@ class Program:
 PROGRAMS = (
     Program("towers", "The image tower alone", ("{photos}",)),
     Program("indexing_peers", "From files to a searchable index", ("{photos}",)),
+    Program("text_tower", "Words to vectors"),
+    Program("cold_start", "Commands from the shell"),
     Program("decode", "Reading pictures", ("--rounds", "5")),
     Program("many_at_once", "Thirty-two clients of the service at once"),
 )

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from benchmarks.random_clip_text import random_clip
+from benchmarks import random_clip_text
 from seemory.demo_photographs import PHOTOGRAPHS
 
 WORDS = "a cat on a red chair"
@@ -63,7 +63,7 @@ def measure(model: Path, runs: int) -> list[Row]:
     from seemory.settings import read_settings
     from seemory.store.connect import stop_embedded
 
-    made = random_clip(model)
+    made = random_clip_text.make(model)
     seemory = str(Path(sys.executable).with_name("seemory"))
     with tempfile.TemporaryDirectory() as scratch:
         home = Path(scratch) / "home"

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.random_clip_text import random_clip
+from benchmarks import random_clip_text
 from seemory.models.encoder import Encoder
 from seemory.models.folder import read_folder
 from seemory.models.loading import encoder_in
@@ -81,7 +81,7 @@ def cosines(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
 
 
 def measure(folder: Path, home: Path, count: int, rounds: int) -> dict[str, Any]:
-    made = random_clip(folder)
+    made = random_clip_text.make(folder)
     peer = fastembed_tower(made.fastembed)
     encoders = {
         str(way): encoder_in(read_folder(made.seemory), way, home=home)
