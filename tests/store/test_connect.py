@@ -9,8 +9,8 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from seemory.errors import DatabaseUnreachable, StoreError, UsageError
-from seemory.store.connect import Database, open_database, psql_command
+from seemory.errors import DatabaseBusy, DatabaseUnreachable, StoreError, UsageError
+from seemory.store.connect import Database, PoolSize, open_database, psql_command
 from seemory.store.generations import Generations
 from seemory.store.server import require_versions
 
@@ -249,3 +249,15 @@ def test_forked_child_leaves_its_parents_connections_alone(database: Database) -
     os.waitpid(child, 0)
     with database.transaction("anna") as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_pool_that_is_taken_is_told_from_a_server_that_is_away(home: Path) -> None:
+    with open_database(None, home=home, pool=PoolSize(most=1, wait_s=0.2)) as database:
+        with (
+            database.transaction("somebody"),
+            pytest.raises(DatabaseBusy, match=r"all 1 connections .* in use for 0\.2 s.*database\.connections"),
+            database.transaction("somebody else"),
+        ):
+            pass
+        with database.transaction("somebody else") as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
