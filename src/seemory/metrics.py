@@ -51,6 +51,10 @@ class Metrics:
         """Have a gauge that is read when the text is made."""
         self._families[name] = _Family("gauge", says, read=read)
 
+    def growing(self, name: str, says: str, read: Callable[[], float]) -> None:
+        """Have a counter that somebody else counts, and that is read when the text is made."""
+        self._families[name] = _Family("counter", says, read=read)
+
     def count(self, name: str, /, amount: float = 1.0, **labels: str) -> None:
         """Add to a counter."""
         key = tuple(sorted(labels.items()))

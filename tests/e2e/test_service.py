@@ -359,6 +359,10 @@ def test_a_client_that_leaves_is_not_worked_for(served: Served, package_photogra
 def test_health_readiness_figures_and_description(served: Served) -> None:
     assert served.client.get("/healthz").json() == {"status": "ok"}
     assert served.client.get("/readyz").json() == {"status": "ready", "model": "seemory-mini"}
+    for figure in ("seemory_text_passes_total", "seemory_passes_total"):
+        before = served.metric(figure)
+        assert served.search(words=f"never asked before, {uuid4()}").status_code == 200
+        assert served.metric(figure) > before
     before = served.metric("seemory_requests_total", route="/v1/items/{item_id}", status="404")
     served.client.get(f"/v1/items/{uuid4()}")
     assert served.metric("seemory_requests_total", route="/v1/items/{item_id}", status="404") == before + 1

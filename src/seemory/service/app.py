@@ -27,6 +27,7 @@ from seemory.service.guard import Guard
 from seemory.service.refusals import Refused, document, refusal, status_of
 from seemory.service.schemas import AddedItem, Answer, Refusal, Search, SearchOptions
 from seemory.settings import ServiceSettings
+from seemory.telemetry import COUNTERS
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ def make_app(memory: Memory, options: ServiceSettings, metrics: Metrics, lifespa
     metrics.histogram("seemory_request_seconds", "Time of a request, by route.", SECONDS)
     metrics.counter("seemory_failures_total", "Requests that were refused or failed, by reason.")
     metrics.gauge("seemory_requests_under_way", "Requests that have a place.", lambda: float(desk.taken))
+    for name, counter in COUNTERS.items():
+        metrics.growing(f"seemory_{name}_total", counter.says, lambda counter=counter: float(counter.value))  # type: ignore[misc]
     _add_routes(app, memory, options, metrics, desk)
     _add_handlers(app, metrics)
     return Guard(app, metrics)
