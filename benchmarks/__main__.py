@@ -1,6 +1,6 @@
 """Runs the programs of the report one after another and writes what they print to benchmarks/RESULTS.md.
 
-    python -m benchmarks [--only NAME ...] [--photos DIR] [--under COMMAND]
+    python -m benchmarks [--only NAME ...] [--photos DIR] [--keep DIR]
 
 Each program is a process of its own, with the arguments that stand in the report, and has its section there: the date,
 what it took, its table as printed. One that fails is shown as failed, and the rest goes on. `--only` measures some anew
@@ -14,7 +14,6 @@ import argparse
 import os
 import platform
 import re
-import shlex
 import subprocess
 import sys
 import time
@@ -39,15 +38,15 @@ class Program:
     name: str
     title: str
     arguments: tuple[str, ...] = ()
-    """As on the command line; {photos} stands for `--photos DIR` where a folder was given."""
+    """As on the command line; {photos} and {keep} stand for the options of those names where they were given."""
     minutes: float = 10
     """After this long it counts as failed."""
 
 
 # A line here is all that a new program needs: a module of this folder that prints a table.
 PROGRAMS = (
-    Program("towers", "The image tower alone", ("{photos}",)),
-    Program("indexing_peers", "From files to a searchable index", ("{photos}",)),
+    Program("towers", "The image tower alone", ("{photos}", "{keep}")),
+    Program("indexing_peers", "From files to a searchable index", ("{photos}", "{keep}")),
     Program("text_tower", "Words to vectors"),
     Program("cold_start", "Commands from the shell"),
     Program("decode", "Reading pictures", ("--rounds", "5")),
@@ -64,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.split("\n")[0])
     parser.add_argument("--only", action="append", choices=[program.name for program in PROGRAMS], metavar="NAME")
     parser.add_argument("--photos", type=Path, help="a folder of photographs; by default those of scikit-image")
-    parser.add_argument("--under", default="", help="run each program under a command, such as 'taskset -c 0,1'")
+    parser.add_argument("--keep", type=Path, help="a folder for models and files that are made once, for the next run")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     about = describe()
@@ -74,20 +73,23 @@ def main() -> None:
         if arguments.only and program.name not in arguments.only:
             continue
         print(f"{program.name} …", file=sys.stderr, flush=True)
-        sections[program.name], ok = run(program, arguments.photos, shlex.split(arguments.under))
+        sections[program.name], ok = run(program, arguments.photos, arguments.keep)
         failed += not ok
         write(arguments.out, about, sections)  # what was measured is kept, should the next one be stopped
         print(sections[program.name], flush=True)
     sys.exit(1 if failed else 0)
 
 
-def run(program: Program, photos: Path | None, under: list[str]) -> tuple[str, bool]:
+def run(program: Program, photos: Path | None, keep: Path | None) -> tuple[str, bool]:
     """The program's section of the report, and whether the program did what it should."""
-    given = ["--photos", str(photos.resolve())] if photos else []
-    arguments = [one for argument in program.arguments for one in (given if argument == "{photos}" else [argument])]
-    command = [*under, sys.executable, "-m", f"benchmarks.{program.name}", *arguments]
-    places = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, places))}
+    places = {"{photos}": ("--photos", photos), "{keep}": ("--keep", keep and keep / program.name)}
+    arguments: list[str] = []
+    for argument in program.arguments:
+        option, place = places.get(argument, (argument, None))
+        arguments += [option, str(place.resolve())] if place else [] if argument in places else [argument]
+    command = [sys.executable, "-m", f"benchmarks.{program.name}", *arguments]
+    imports = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, imports))}
     started = time.monotonic()
     try:
         done = subprocess.run(
@@ -98,8 +100,8 @@ def run(program: Program, photos: Path | None, under: list[str]) -> tuple[str, b
         printed, errors, code = _text(slow.stdout), f"stopped after {program.minutes:g} minutes", 1
     seconds = time.monotonic() - started
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    shown = ["--photos DIR" if one == "{photos}" and photos else one for one in program.arguments]
-    line = " ".join(["python -m", f"benchmarks.{program.name}", *(one for one in shown if one != "{photos}")])
+    own = [one for one in program.arguments if one not in places]
+    line = " ".join(["python -m", f"benchmarks.{program.name}", *(["--photos DIR"] if photos else []), *own])
     lines = [f"## {program.name}: {program.title}", "", f"{when}, {seconds:.0f} s: `{line}`", ""]
     if code:
         last = "\n".join(errors.strip().splitlines()[-5:])

@@ -119,7 +119,9 @@ def test_precision_and_runtime_by_what_was_measured(tmp_path: Path) -> None:
     kept(tmp_path, measured(REFERENCE, 30), measured(OPENVINO, 40))
     assert way_for("fp32", lambda: PRINT, tmp_path) == OPENVINO
     assert way_for("fp32", lambda: PRINT, tmp_path, runtime="onnxruntime") == REFERENCE
-    assert way_for("int8", lambda: PRINT, tmp_path, runtime="openvino") == INT8, "nothing else can"
+    assert way_for("int8", lambda: PRINT, tmp_path) == INT8, "the first, where none was measured"
+    assert way_for("int8", lambda: PRINT, tmp_path, runtime="openvino") == Way("openvino", "int8")
+    assert way_for("bf16", lambda: PRINT, tmp_path, runtime="onnxruntime") == BF16, "nothing else can"
     chosen, notice = precision(precision="int8")
     assert notice
     assert "was not measured" in notice

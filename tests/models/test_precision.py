@@ -227,6 +227,29 @@ def test_openvino_takes_what_an_export_declares(dtype: str, tmp_path: Path) -> N
     assert agreement(made.embed_texts(QUERIES), truth.embed_texts(QUERIES)).p5 > 0.9999
 
 
+def test_the_ways_of_int8_are_nearer_to_one_another_than_to_fp32(folder: Path, kept: Path, squares: np.ndarray) -> None:
+    """They share a fingerprint: a picture embedded by one may be searched with words embedded by the other."""
+    ways = (REFERENCE, *ways_of("int8"))
+    truth, one, other = (encoder_in(read_folder(folder), way, home=kept).embed_pixels(squares) for way in ways)
+    between = agreement(one, other)
+    assert between.mean > max(agreement(one, truth).mean, agreement(other, truth).mean)
+    assert between.p5 > 0.999
+
+
+def test_openvino_gets_the_weights_alone_in_8_bits(folder: Path, tmp_path: Path) -> None:
+    tower = folder / "visual/model.onnx"
+    forms = [QuantisedTowers(tmp_path, Hashes(), form) for form in ("products", "weights")]
+    assert forms[0].made(tower) != forms[1].made(tower)
+    graph = load(str(forms[1].made(tower))).graph
+    kinds = [node.op_type for node in graph.node]
+    assert "MatMulInteger" not in kinds
+    assert kinds.count("DequantizeLinear") == sum(weight.data_type == TensorProto.INT8 for weight in graph.initializer)
+    # Told to widen its weights, ONNX Runtime gives the vectors of fp32 but for the rounding of the weights.
+    square = np.random.default_rng(0).standard_normal((1, 3, 224, 224)).astype(np.float32)
+    found, truth = (OnnxSession(one).run({"image": square})[0] for one in (forms[1].made(tower), tower))
+    assert float((found * truth).sum() / np.linalg.norm(found) / np.linalg.norm(truth)) > 0.999
+
+
 def test_8_bit_copies_are_made_once_and_follow_the_weights(folder: Path, tmp_path: Path) -> None:
     towers = QuantisedTowers(tmp_path / "int8", Hashes())
     tower = folder / "visual/model.onnx"

@@ -1,7 +1,8 @@
-"""A tower in OpenVINO, which has kernels of its own, and bfloat16 where the processor has it."""
+"""A tower in OpenVINO, which has kernels of its own: 8-bit ones, and bfloat16 where the processor has it."""
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,13 +15,15 @@ from seemory.errors import ModelCorrupt, ModelError
 from seemory.models.precision import Precision
 from seemory.models.session import Array, Port, available_cores, short
 
-_HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16"}
+# In int8 all but the products with weights is in fp32.
+_HINTS: dict[Precision, str] = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
 _TELEMETRY = "openvino_telemetry"
 
 
 class OpenVinoSession:
     """A tower in OpenVINO on the CPU, calculating in the precision that is named and in no other.
 
+    For int8 the file has its weights in 8 bits (`QuantisedTowers` in the form `weights`).
     Raises ModelError without the package, ModelCorrupt when the file is no model OpenVINO can load.
     """
 
@@ -33,7 +36,12 @@ class OpenVinoSession:
             "INFERENCE_NUM_THREADS": threads or available_cores(),
         }
         try:
-            self._model = openvino.Core().compile_model(str(path), "CPU", options)
+            core = openvino.Core()
+            model = core.read_model(str(path))
+            if precision == "int8":
+                # How many of a row's numbers share a scale. More than a row has, and nothing is taken in 8 bits.
+                options["DYNAMIC_QUANTIZATION_GROUP_SIZE"] = _common_width(model)
+            self._model = core.compile_model(model, "CPU", options)
         except Exception as error:
             raise ModelCorrupt(
                 f"{path}: OpenVINO cannot load it ({short(error)}). Let ONNX Runtime run it "
@@ -94,6 +102,17 @@ def import_openvino() -> ModuleType:
 def has_bf16() -> bool:
     """Whether this processor calculates in bfloat16, as OpenVINO sees it. Raises ModelError without the package."""
     return "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def _common_width(model: Any) -> int:
+    """The widest group that divides every row of 8-bit weights: the row itself, but of one that is several times as
+    wide as the others. 0, which means not to, where there are no such weights."""
+    widths = [int(node.shape[1]) for node in model.get_ordered_ops() if _is_weight(node)]
+    return math.gcd(*widths)
+
+
+def _is_weight(node: Any) -> bool:
+    return node.get_type_name() == "Constant" and len(node.shape) == 2 and node.get_element_type().type_name == "i8"
 
 
 def _port(item: Any) -> Port:

@@ -6,9 +6,10 @@ import hashlib
 import os
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,11 @@ _LEFT_S = 6 * 3600
 _NAME = "seemory_int8_"
 
 
+Form = Literal["products", "weights"]
+"""What is written of a product in 8 bits. `products`: the whole of it, for a runtime that does what the graph says.
+`weights`: only the weight and its scales, for one that takes the product in 8 bits by itself where it sees such."""
+
+
 class QuantisedTowers:
     """8-bit copies of ONNX towers, in a folder, by the checksum of what they were made of.
 
@@ -28,14 +34,16 @@ class QuantisedTowers:
     are scaled anew at each pass. All else stays as it was: embeddings, convolutions, products of two activations.
     """
 
-    def __init__(self, folder: Path, hashes: Hashes) -> None:
+    def __init__(self, folder: Path, hashes: Hashes, form: Form = "products") -> None:
         self._folder = folder
         self._hashes = hashes
+        self._form = form
 
     def path(self, tower: Path) -> Path:
         """Where the tower's copy lies, made or not; another tower's, and another recipe's, lies elsewhere."""
         weights = hashlib.sha256(" ".join(weights_of(tower, self._hashes)).encode()).hexdigest()
-        return self._folder / f"{INT8_RECIPE}-{weights[:32]}.onnx"
+        form = "" if self._form == "products" else f"{self._form}-"
+        return self._folder / f"{INT8_RECIPE}-{form}{weights[:32]}.onnx"
 
     def made(self, tower: Path) -> Path:
         """The tower's 8-bit copy, made if it is not there yet (seconds); whole or not at all, also when two make it.
@@ -56,7 +64,7 @@ class QuantisedTowers:
             raise ModelError(f"{self._folder}: no 8-bit copy of the model can be kept there ({error}).") from error
         os.close(handle)
         try:
-            _quantise(tower, Path(name))
+            _quantise(tower, Path(name), _rewrite if self._form == "products" else _compress)
             Path(name).replace(path)
         finally:
             Path(name).unlink(missing_ok=True)
@@ -70,7 +78,7 @@ class QuantisedTowers:
                     path.unlink()
 
 
-def _quantise(tower: Path, out: Path) -> None:
+def _quantise(tower: Path, out: Path, rewrite: Callable[[Any], None]) -> None:
     try:
         import onnx
     except ImportError as error:
@@ -80,7 +88,7 @@ def _quantise(tower: Path, out: Path) -> None:
         ) from error
     try:
         model = onnx.load(str(tower))
-        _rewrite(model)
+        rewrite(model)
         onnx.save(model, str(out))
     except ModelError as error:
         raise ModelError(f"{tower}: {error}") from error
@@ -99,7 +107,7 @@ def _rewrite(model: Any) -> None:
     from onnx import TensorProto, helper, numpy_helper
 
     graph = model.graph
-    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    opset = _opset(model)
     weights = {weight.name: weight for weight in graph.initializer if len(weight.dims) == 2}
     constants = {"one": np.float32(1), "most": np.float32(127), "least": np.float32(1e-12), "zero": np.uint8(128)}
     added = [numpy_helper.from_array(np.asarray(value), _NAME + name) for name, value in constants.items()]
@@ -108,10 +116,8 @@ def _rewrite(model: Any) -> None:
     rows: dict[str, tuple[str, str]] = {}
     nodes: list[Any] = []
     for place, node in enumerate(graph.node):
-        weight = weights.get(node.input[1]) if node.op_type == "MatMul" else None
-        if weight is not None and weight.data_type == TensorProto.FLOAT16:
-            raise ModelError("its weights are 16 bits wide; int8 is made from an export in 32 bits only.")
-        if weight is None or weight.data_type != TensorProto.FLOAT:
+        weight = _weight_of(node, weights)
+        if weight is None:
             nodes.append(node)
             continue
         given, name = node.input[0], f"{_NAME}{place}_"
@@ -138,13 +144,59 @@ def _rewrite(model: Any) -> None:
             helper.make_node("Mul", [name + "floats", row_scales], [name + "scaled"]),
             helper.make_node("Mul", [name + "scaled", name + "columns"], [node.output[0]]),
         ]
-    if not rows:
-        return
+    if rows:
+        _replace(graph, nodes, added, weights)
+
+
+def _compress(model: Any) -> None:
+    """Write the weights of the graph's products in 8 bits, as rows of what was a column, and turned back where used."""
+    from onnx import helper, numpy_helper
+
+    graph = model.graph
+    if _opset(model) < 13:
+        raise ModelError("it is of an ONNX version before 13, which has no scales by column.")
+    weights = {weight.name: weight for weight in graph.initializer if len(weight.dims) == 2}
+    nodes: list[Any] = []
+    added: list[Any] = []
+    for place, node in enumerate(graph.node):
+        weight = _weight_of(node, weights)
+        if weight is None:
+            nodes.append(node)
+            continue
+        name = f"{_NAME}{place}_"
+        right, scales = _columns(numpy_helper.to_array(weight))
+        added.append(numpy_helper.from_array(np.ascontiguousarray(right.T), name + "weight"))
+        added.append(numpy_helper.from_array(scales, name + "columns"))
+        nodes += [
+            helper.make_node("DequantizeLinear", [name + "weight", name + "columns"], [name + "rows"], axis=0),
+            helper.make_node("Transpose", [name + "rows"], [name + "right"], perm=[1, 0]),
+            helper.make_node("MatMul", [node.input[0], name + "right"], list(node.output)),
+        ]
+    if added:
+        _replace(graph, nodes, added, weights)
+
+
+def _weight_of(node: Any, weights: Mapping[str, Any]) -> Any | None:
+    """The weight that a node multiplies with, if it does."""
+    from onnx import TensorProto
+
+    weight = weights.get(node.input[1]) if node.op_type == "MatMul" else None
+    if weight is not None and weight.data_type == TensorProto.FLOAT16:
+        raise ModelError("its weights are 16 bits wide; int8 is made from an export in 32 bits only.")
+    return weight if weight is not None and weight.data_type == TensorProto.FLOAT else None
+
+
+def _replace(graph: Any, nodes: Sequence[Any], added: Sequence[Any], weights: Mapping[str, Any]) -> None:
+    """Give the graph other nodes, and take away the weights that none of them needs."""
     needed = {name for node in nodes for name in node.input} | {output.name for output in graph.output}
     kept = [weight for weight in (*graph.initializer, *added) if weight.name in needed or weight.name not in weights]
     del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)
     graph.initializer.extend(kept)
+
+
+def _opset(model: Any) -> int:
+    return next(int(entry.version) for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
 
 
 def _columns(weight: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

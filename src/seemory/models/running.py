@@ -27,11 +27,11 @@ def opener(way: Way, *, home: Path, hashes: Hashes, mapped: bool = False) -> Ope
 
     With `mapped`, ONNX Runtime maps large towers from copies in the data folder (`MappedTowers`).
     """
-    if way.runtime == "openvino":
-        return lambda path, threads: _openvino(path, threads, way)
     if way.runtime == "cuda":
         return lambda path, threads: OnnxSession(path, threads, cuda=True)
-    towers = QuantisedTowers(home / _INT8, hashes) if way.precision == "int8" else None
+    towers = _copies(way, home, hashes)
+    if way.runtime == "openvino":
+        return lambda path, threads: _openvino(towers.made(path) if towers else path, threads, way)
     exact = towers is not None and sums_of_8_bit_products_overflow()
     copies = MappedTowers(home / _MAPPED, hashes) if mapped else None
 
@@ -45,8 +45,7 @@ def opener(way: Way, *, home: Path, hashes: Hashes, mapped: bool = False) -> Ope
 
 def prepare(folder: ModelFolder, way: Way, *, home: Path) -> None:
     """Make the 8-bit copies that a way needs, so that loading it does not. Raises ModelError when they cannot be."""
-    if way.precision == "int8":
-        copies = QuantisedTowers(home / _INT8, Hashes(home / "models" / "hashes.json"))
+    if copies := _copies(way, home, Hashes(home / "models" / "hashes.json")):
         for tower in (folder.image_model, folder.text_model):
             if tower is not None:
                 copies.made(tower)
@@ -54,17 +53,24 @@ def prepare(folder: ModelFolder, way: Way, *, home: Path) -> None:
 
 def towers_bytes(folder: ModelFolder, way: Way, *, home: Path) -> int:
     """What the towers' files that a way loads take on disk; 8-bit copies that were not made yet take nothing."""
-    copies = QuantisedTowers(home / _INT8, Hashes(home / "models" / "hashes.json"))
+    copies = _copies(way, home, Hashes(home / "models" / "hashes.json"))
     files: list[Path] = []
     for tower in (folder.image_model, folder.text_model):
         if tower is not None:
-            files += [copies.path(tower)] if way.precision == "int8" else [tower, *external_files(tower)]
+            files += [copies.path(tower)] if copies else [tower, *external_files(tower)]
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def ways_here() -> dict[Way, str | None]:
     """All ways, each with the reason why it cannot be gone on this machine, or None."""
     return {way: _missing(way) for way in WAYS}
+
+
+def _copies(way: Way, home: Path, hashes: Hashes) -> QuantisedTowers | None:
+    """The 8-bit copies that a way loads in place of the towers; None where it loads the towers."""
+    if way.precision != "int8":
+        return None
+    return QuantisedTowers(home / _INT8, hashes, "weights" if way.runtime == "openvino" else "products")
 
 
 def _missing(way: Way) -> str | None:
