@@ -20,11 +20,15 @@ from seemory.models.session import short
 
 _LEFT_S = 6 * 3600
 _NAME = "seemory_int8_"
+_ONNX_RUNTIME = "com.microsoft"
 
 
 Form = Literal["products", "weights"]
 """What is written of a product in 8 bits. `products`: the whole of it, for a runtime that does what the graph says.
 `weights`: only the weight and its scales, for one that takes the product in 8 bits by itself where it sees such."""
+
+_FORMS: dict[Form, str] = {"products": "p2", "weights": "w1"}
+"""In the files' names: another number for another graph of the same numbers."""
 
 
 class QuantisedTowers:
@@ -42,8 +46,7 @@ class QuantisedTowers:
     def path(self, tower: Path) -> Path:
         """Where the tower's copy lies, made or not; another tower's, and another recipe's, lies elsewhere."""
         weights = hashlib.sha256(" ".join(weights_of(tower, self._hashes)).encode()).hexdigest()
-        form = "" if self._form == "products" else f"{self._form}-"
-        return self._folder / f"{INT8_RECIPE}-{form}{weights[:32]}.onnx"
+        return self._folder / f"{INT8_RECIPE}-{_FORMS[self._form]}-{weights[:32]}.onnx"
 
     def made(self, tower: Path) -> Path:
         """The tower's 8-bit copy, made if it is not there yet (seconds); whole or not at all, also when two make it.
@@ -104,48 +107,61 @@ def _rewrite(model: Any) -> None:
     A scale for a whole input, as dynamic quantisation usually has, makes a picture's vector depend on what else is in
     its batch, and lets one position with large values coarsen all others.
     """
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import helper, numpy_helper
 
     graph = model.graph
     opset = _opset(model)
     weights = {weight.name: weight for weight in graph.initializer if len(weight.dims) == 2}
-    constants = {"one": np.float32(1), "most": np.float32(127), "least": np.float32(1e-12), "zero": np.uint8(128)}
-    added = [numpy_helper.from_array(np.asarray(value), _NAME + name) for name, value in constants.items()]
-    added.append(numpy_helper.from_array(np.array([-1]), _NAME + "last"))
-    one, most, least, zero, last = (tensor.name for tensor in added)
+    one, most, least, zero, flat = (_NAME + name for name in ("one", "most", "least", "zero", "flat"))
+    values = {one: np.float32(1), most: np.float32(127), least: np.float32(1e-12), zero: np.uint8(128)}
+    added = [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
+    added.append(numpy_helper.from_array(np.array([-1]), flat))
     rows: dict[str, tuple[str, str]] = {}
     nodes: list[Any] = []
-    for place, node in enumerate(graph.node):
-        weight = _weight_of(node, weights)
+
+    def node(kind: str, given: Sequence[str], made: str, **attributes: Any) -> str:
+        nodes.append(helper.make_node(kind, list(given), [made], **attributes))
+        return made
+
+    def in_bytes(given: str, width: int, name: str) -> tuple[str, str]:
+        """The rows in steps of their own, from 1 to 255 around 128, and each row's step."""
+        last = ([given, flat], {}) if opset >= 18 else ([given], {"axes": [-1]})
+        highest = node("ReduceMax", last[0], name + "highest", keepdims=1, **last[1])
+        lowest = node("ReduceMin", last[0], name + "lowest", keepdims=1, **last[1])
+        largest = node("Max", [highest, node("Neg", [lowest], name + "negative"), least], name + "largest")
+        steps = node("Div", [largest, most], name + "steps")
+        if opset < 13:  # scales along an axis were not known yet
+            return node(
+                "QuantizeLinear", [node("Div", [given, steps], name + "in_steps"), one, zero], name + "bytes"
+            ), steps
+        wide = numpy_helper.from_array(np.array([-1, width]), name + "wide")
+        added.append(wide)
+        step_list = node("Reshape", [steps, flat], name + "step_list")
+        zeros = node("Expand", [zero, node("Shape", [step_list], name + "count")], name + "zeros")
+        table = node("Reshape", [given, wide.name], name + "table")
+        found = node("QuantizeLinear", [table, step_list, zeros], name + "byte_table", axis=0)
+        return node("Reshape", [found, node("Shape", [given], name + "shape")], name + "bytes"), steps
+
+    for place, old in enumerate(graph.node):
+        weight = _weight_of(old, weights)
         if weight is None:
-            nodes.append(node)
+            nodes.append(old)
             continue
-        given, name = node.input[0], f"{_NAME}{place}_"
-        if given not in rows:  # queries, keys and values share their input
-            rows[given] = name + "bytes", name + "scales"
-            axes = {"axes": [-1]} if opset < 18 else {}
-            nodes += [
-                helper.make_node("Abs", [given], [name + "sizes"]),
-                helper.make_node(
-                    "ReduceMax", [name + "sizes", last][: 1 if axes else 2], [name + "largest"], keepdims=1, **axes
-                ),
-                helper.make_node("Max", [name + "largest", least], [name + "above_zero"]),
-                helper.make_node("Div", [name + "above_zero", most], [name + "scales"]),
-                helper.make_node("Div", [given, name + "scales"], [name + "steps"]),
-                helper.make_node("QuantizeLinear", [name + "steps", one, zero], [name + "bytes"]),
-            ]
-        left, row_scales = rows[given]
-        right, column_scales = _columns(numpy_helper.to_array(weight))
+        given, name = old.input[0], f"{_NAME}{place}_"
+        right, columns = _columns(numpy_helper.to_array(weight))
         added.append(numpy_helper.from_array(right, name + "weight"))
-        added.append(numpy_helper.from_array(column_scales, name + "columns"))
-        nodes += [
-            helper.make_node("MatMulInteger", [left, name + "weight", zero], [name + "sums"]),
-            helper.make_node("Cast", [name + "sums"], [name + "floats"], to=TensorProto.FLOAT),
-            helper.make_node("Mul", [name + "floats", row_scales], [name + "scaled"]),
-            helper.make_node("Mul", [name + "scaled", name + "columns"], [node.output[0]]),
-        ]
+        added.append(numpy_helper.from_array(columns, name + "columns"))
+        if given not in rows:  # queries, keys and values share their input
+            rows[given] = in_bytes(given, len(right), name)
+        left, steps = rows[given]
+        # ONNX Runtime's own: the sums are scaled as they leave the product, not in passes of their own.
+        factors = [left, name + "weight", one, name + "columns", zero]
+        sums = node("MatMulIntegerToFloat", factors, name + "sums", domain=_ONNX_RUNTIME)
+        node("Mul", [sums, steps], old.output[0])
     if rows:
         _replace(graph, nodes, added, weights)
+        if all(entry.domain != _ONNX_RUNTIME for entry in model.opset_import):
+            model.opset_import.append(helper.make_opsetid(_ONNX_RUNTIME, 1))
 
 
 def _compress(model: Any) -> None:
