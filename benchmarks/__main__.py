@@ -90,6 +90,7 @@ def run(program: Program, photos: Path | None, keep: Path | None) -> tuple[str, 
     command = [sys.executable, "-m", f"benchmarks.{program.name}", *arguments]
     imports = [str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, imports))}
+    load = f", load {os.getloadavg()[0]:.1f} at its start" if hasattr(os, "getloadavg") else ""
     started = time.monotonic()
     try:
         done = subprocess.run(
@@ -102,7 +103,7 @@ def run(program: Program, photos: Path | None, keep: Path | None) -> tuple[str, 
     when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     own = [one for one in program.arguments if one not in places]
     line = " ".join(["python -m", f"benchmarks.{program.name}", *(["--photos DIR"] if photos else []), *own])
-    lines = [f"## {program.name}: {program.title}", "", f"{when}, {seconds:.0f} s: `{line}`", ""]
+    lines = [f"## {program.name}: {program.title}", "", f"{when}, {seconds:.0f} s: `{line}`{load}", ""]
     if code:
         last = "\n".join(errors.strip().splitlines()[-5:])
         lines += [f"**Failed** (exit code {code}).", "", "```text", last, "```", ""]
