@@ -23,8 +23,8 @@ B = TypeVar("B")
 
 _IDLE_S: Final = 30.0
 """After so long without work a worker's thread ends; the next thing starts another."""
-_ALIKE: Final = 2.0
-"""Things that share a batch differ in size by no more than this factor."""
+_ALIKE: Final = 1.25
+"""Things that share a batch differ in size from the oldest of them by no more than this factor."""
 
 
 class Ticket:
@@ -120,8 +120,8 @@ class Batcher(Generic[A, B]):
             name: of the worker's thread, and what the listener is told.
             most: things of one batch.
             queue: things that may wait; one more is refused.
-            size: only things of like size share a batch (within a factor of two), where work on the small ones takes as
-                long as on the largest.
+            size: only things of like size share a batch (a quarter more or less than the oldest), where work on the
+                small ones takes as long as on the largest.
             everyones: errors that are no single thing's fault: all of the batch get them, and nothing is tried again.
             listen: told of each batch, by the worker.
         """
