@@ -191,7 +191,7 @@ def towers(home: Path, model: str, words: list[str], pictures: list[bytes]) -> d
     squares = np.stack(
         [encoder.preprocess(read_picture(BytesIO(one), target=encoder.image_size).image) for one in pictures[:64]]
     )
-    texts = words[:320]
+    texts = sorted(words[:320], key=len)  # the service has texts of like length share a pass
     rates = {}
     for size in (1, 16):
         for name, things, run in (("text", texts, encoder.embed_texts), ("picture", squares, encoder.embed_pixels)):
