@@ -96,7 +96,7 @@ class Rooms:
         """Searches in the owner's vectors."""
         from seemory.store.query import Query
 
-        return Query(self.database, self.settings.owner)
+        return Query(self.database, self.settings.owner, self.settings.search.resident_mb * 1_000_000)
 
     @cached_property
     def terms(self) -> Terms:
@@ -283,4 +283,6 @@ class Rooms:
         """Let the database go; the embedded server stops with its last user, unless it is to stay warm."""
         with self._lock:
             if self._database is not None:
+                if "query" in self.__dict__:
+                    self.query.close()
                 self._database.close()

@@ -91,6 +91,12 @@ class SearchSettings(BaseModel):
     language: str = Field(
         default="english", min_length=1, max_length=63, description="Text search configuration of new words."
     )
+    resident_mb: int = Field(
+        default=256,
+        ge=0,
+        le=1_000_000,
+        description="Megabytes that copies of vectors may take in a program that searches again and again; 0: none.",
+    )
 
 
 class DatabaseSettings(BaseModel):

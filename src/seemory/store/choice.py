@@ -21,7 +21,7 @@ from seemory.store import ann_index
 from seemory.store.distribution import planned_rows
 from seemory.types import Generation, Vector
 
-Way = Literal["all", "filter first", "index"]
+Way = Literal["all", "filter first", "index", "resident"]
 
 LARGEST_EF = 1000  # of hnsw.ef_search
 SMALLEST_EF = 104
@@ -67,6 +67,8 @@ class Ask:
     values: Sequence[Any]
     filtered: bool
     """Whether the conditions are more than those that nearly every row meets."""
+    resident: bool = False
+    """Whether a copy of the vectors in this process may answer it: there are no conditions but kind and exclusions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,4 +172,5 @@ def make_generation(
     if is_distributed(connection):
         place_table(connection, name)
     connection.execute(sql.SQL(_REFER_TO_ITEM).format(table=table))
+    connection.execute("SELECT seemory.note_writing(%s)", [name])
     return Generation(number, collection, channel, name, model, fingerprint, dim, state)

@@ -12,12 +12,13 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from seemory.errors import UsageError
 from seemory.store.choice import Ask, Choice, Chooser
-from seemory.store.connect import Database
+from seemory.store.connect import Connection, Database
 from seemory.store.explaining import Explaining, Explanation, Step
 from seemory.store.filters import Condition, conditions
 from seemory.store.halfvec import Halfvec
 from seemory.store.nearest import nearest
 from seemory.store.pairs import near_pairs
+from seemory.store.resident.answering import Resident
 from seemory.store.rows import ITEM_COLUMNS, item_of
 from seemory.types import Filter, Generation, Item, Kind, Neighbour, Vector, Vectors
 
@@ -25,10 +26,16 @@ from seemory.types import Filter, Generation, Item, Kind, Neighbour, Vector, Vec
 class Query:
     """Searches one owner's vectors."""
 
-    def __init__(self, database: Database, owner: str) -> None:
+    def __init__(self, database: Database, owner: str, resident_bytes: int = 0) -> None:
+        """Nothing is asked yet; all copies of vectors that this process keeps may take `resident_bytes` together."""
         self._database = database
         self.owner = owner
         self._chooser = Chooser(owner)
+        self._resident = Resident(database, owner, resident_bytes)
+
+    def close(self) -> None:
+        """Put the copies of the owner's vectors away."""
+        self._resident.close()
 
     def nearest(
         self,
@@ -57,10 +64,17 @@ class Query:
         ask = self._ask(generation, vector, wanted, filters, kind, exclude, include_missing, also)
         if limit <= 0:
             return []
-        with self._database.transaction(self.owner) as connection:
-            choice = Choice("all", "exact was asked for") if exact else self._chooser.choose(connection, ask)
-            found = nearest(connection, self.owner, ask, choice)[max(offset, 0) :]
-        return [hit for hit in found if min_cosine is None or hit.cosine >= min_cosine]
+        attempt = None if exact else self._resident.scan(ask)  # before a connection is taken
+        found = None
+        if attempt is not None:
+            with self._database.transaction(self.owner) as connection:
+                found = attempt.nearest(connection, self.owner)
+        if found is None:
+            with self._database.transaction(self.owner) as connection:
+                choice = self._choose(connection, ask, exact)
+                found = nearest(connection, self.owner, ask, choice)
+            self._resident.missed(ask, choice)
+        return [hit for hit in found[max(offset, 0) :] if min_cosine is None or hit.cosine >= min_cosine]
 
     def explain(
         self,
@@ -84,11 +98,19 @@ class Query:
         """
         wanted = max(limit, 1) + max(offset, 0)
         ask = self._ask(generation, vector, wanted, filters, kind, exclude, include_missing, also)
+        steps: list[Step] = []
+        attempt = None if exact else self._resident.scan(ask)
+        if attempt is not None:
+            with self._database.transaction(self.owner) as connection:
+                if attempt.nearest(connection, self.owner, Explaining(connection, steps)) is not None:
+                    return Explanation(generation.table, attempt.choice, steps)
         with self._database.transaction(self.owner) as connection:
-            choice = Choice("all", "exact was asked for") if exact else self._chooser.choose(connection, ask)
-            steps: list[Step] = []
+            choice = self._choose(connection, ask, exact)
             nearest(connection, self.owner, ask, choice, Explaining(connection, steps))
         return Explanation(generation.table, choice, steps)
+
+    def _choose(self, connection: Connection, ask: Ask, exact: bool) -> Choice:
+        return Choice("all", "exact was asked for") if exact else self._chooser.choose(connection, ask)
 
     def _ask(
         self,
@@ -102,8 +124,11 @@ class Query:
         also: Condition | None,
     ) -> Ask:
         clause, values = _where(filters, kind, exclude, include_missing, also)
-        filtered = bool(filters) or kind is not None or also is not None
-        return Ask(generation, _checked(vector, generation), wanted, clause, values, filtered)
+        conditions_of_rows = bool(filters) or also is not None
+        filtered = conditions_of_rows or kind is not None
+        return Ask(
+            generation, _checked(vector, generation), wanted, clause, values, filtered, resident=not conditions_of_rows
+        )
 
     def vectors(self, generation: Generation, item_ids: Sequence[UUID]) -> dict[UUID, Vector]:
         """The stored vectors of those items that have one, `(d,)` float32."""

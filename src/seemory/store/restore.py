@@ -37,6 +37,17 @@ END $check$;
 """
 _NOT_EMPTY = "SE001"
 
+# The numbers of transactions in the file are another server's. All rows get that of this one, and none is written anew.
+_WRITTEN_NOW = b"""
+DO $written$ DECLARE name regclass; BEGIN
+    FOR name IN SELECT attrelid::regclass FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+                WHERE c.relnamespace = 'seemory'::regnamespace AND c.relkind = 'r' AND a.attname = 'written' LOOP
+        EXECUTE format('ALTER TABLE %s DROP COLUMN written', name);
+        EXECUTE format('ALTER TABLE %s ADD COLUMN written xid8 NOT NULL DEFAULT pg_current_xact_id()', name);
+    END LOOP;
+END $written$;
+"""
+
 
 def restore(
     conninfo: str, file: Path, *, replace: bool = False, encrypted: bool = False, listen: ProgressListener = ignore
@@ -102,6 +113,7 @@ def _write(script: IO[bytes], file: Path, manifest: Manifest, replace: bool, lis
             done += len(part)
             listen(Progress("restore", done // 1_000_000, unit="MB"))
     script.write(_counts_check(manifest))  # before the last section, which turns row-level security on
+    script.write(_WRITTEN_NOW)
     for part in _section(file, "post-data"):
         script.write(part)
     script.write(b"COMMIT;\n")
