@@ -10,6 +10,8 @@ from uuid import UUID, uuid4
 import numpy as np
 import psycopg
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
 
 from seemory.store.connect import Database
@@ -357,3 +359,65 @@ def nearest(shelved: Shelved, vector: Vector, limit: int = 10) -> list[UUID]:
 
 def text(vector: Vector) -> str:
     return "[" + ",".join(f"{value:.6f}" for value in vector) + "]"
+
+
+@given(st.data())
+@settings(max_examples=12)
+def test_any_history_ends_in_the_exact_answer(
+    database: Database, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """Rows inserted, moved and deleted, by transactions that stay open, commit or fail while copies are made."""
+    if database.distributed:
+        pytest.skip("a cluster numbers transactions by node, so no copies are made there")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answering, "_SEARCHES", 1)
+        patch.setattr(answering, "_REFRESH_ROWS", 20)
+        patch.setattr(answering, "MOST_RECENT", 200)
+        patch.setattr("seemory.store.ann_index.EXACT_ROWS", 10)
+        generation = Generations(database).create(f"history-{uuid4()}", "visual", model="m", fingerprint="f", dim=WIDTH)
+        rng = np.random.default_rng(data.draw(st.integers(0, 1_000)))
+        history = Shelved(database, f"owner-{uuid4()}", generation, rng)
+        ids = history.insert(drawn(rng, 300))
+        sessions: list[psycopg.Connection] = []
+        try:
+            for step in data.draw(st.lists(st.sampled_from(STEPS), min_size=5, max_size=25)):
+                carry_out(step, history, ids, sessions)
+                vector = drawn(rng, 1)[0]
+                history.agree(vector)
+                if data.draw(st.booleans()):
+                    SHELF.wait()
+                    history.agree(vector)
+        finally:
+            for session in sessions:
+                session.close()
+            history.query.close()
+
+
+STEPS = ("insert", "insert many", "move", "delete", "open", "write in open", "commit", "roll back", "forget copy")
+
+
+def carry_out(step: str, history: Shelved, ids: list[UUID], sessions: list[psycopg.Connection]) -> None:
+    """One step of a history; rows that an open transaction has written are left alone by all others."""
+    rng = history.rng
+    if step in ("insert", "insert many"):
+        ids += history.insert(drawn(rng, 3 if step == "insert" else 120))
+    elif step == "move" and ids:
+        with history.database.transaction(history.owner) as connection:
+            history.update(ids[rng.integers(len(ids))], drawn(rng, 1)[0], connection)
+    elif step == "delete" and ids:
+        gone = [ids.pop(rng.integers(len(ids))) for _ in range(min(20, len(ids)))]
+        Items(history.database, history.owner).delete(gone)
+    elif step == "open" and len(sessions) < 3:
+        sessions.append(psycopg.connect(history.database.session(history.owner)))
+    elif step == "write in open" and sessions:
+        session = sessions[rng.integers(len(sessions))]
+        history.insert(drawn(rng, 5), session)
+        if ids:
+            history.update(ids.pop(), drawn(rng, 1)[0], session)
+    elif step in ("commit", "roll back") and sessions:
+        session = sessions.pop(rng.integers(len(sessions)))
+        session.commit() if step == "commit" else session.rollback()
+        session.close()
+    elif step == "forget copy":
+        history.query.close()
+        history.query = Query(history.database, history.owner, LIMIT)
