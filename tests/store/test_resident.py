@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import numpy as np
@@ -14,14 +17,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
 
-from seemory.store.connect import Database
+from seemory.errors import StoreError
+from seemory.store.backup import back_up
+from seemory.store.connect import Database, open_database, stop_embedded, unbound_url
 from seemory.store.generations import Generations
 from seemory.store.items import Items
+from seemory.store.migrate import migrations
 from seemory.store.query import Query
 from seemory.store.resident import answering
+from seemory.store.resident.reading import mark
 from seemory.store.resident.shelf import SHELF
+from seemory.store.restore import restore
 from seemory.store.transitions import Transitions
 from seemory.types import Filter, Generation, Vector, Vectors
+
+from .conftest import copy_home
 
 WIDTH, ROWS = 96, 6_000
 LIMIT = 100_000_000
@@ -421,3 +431,88 @@ def carry_out(step: str, history: Shelved, ids: list[UUID], sessions: list[psyco
     elif step == "forget copy":
         history.query.close()
         history.query = Query(history.database, history.owner, LIMIT)
+
+
+@pytest.fixture
+def own(pristine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Shelved]]:
+    """A data folder of the test's own, with rows and a copy of them."""
+    monkeypatch.setattr(answering, "_SEARCHES", 2)
+    monkeypatch.setattr("seemory.store.ann_index.EXACT_ROWS", 100)
+    home = copy_home(pristine, tmp_path / "own")
+    with open_database(None, home=home) as database:
+        generation = Generations(database).create("c", "visual", model="m", fingerprint="f", dim=WIDTH)
+        made = Shelved(database, "owner", generation, np.random.default_rng(9))
+        made.insert(drawn(made.rng, 1_000))
+        made.load()
+        yield home, made
+        made.query.close()
+    stop_embedded(home)
+
+
+def test_a_restored_backup_is_not_answered_by_the_copy_of_what_was(own: tuple[Path, Shelved]) -> None:
+    home, shelved = own
+    target = drawn(shelved.rng, 1)[0]
+    (far,) = shelved.query.nearest(shelved.generation, -target, limit=1)
+    with shelved.database.transaction(shelved.owner) as connection:
+        shelved.update(far.item.item_id, target, connection)
+    back_up(unbound_url(home), home / "backup")
+    with shelved.database.transaction(shelved.owner) as connection:
+        shelved.update(far.item.item_id, -target, connection)
+    shelved.query.close()
+    shelved.load()
+    assert far.item.item_id not in nearest(shelved, target)
+    restore(shelved.database.conninfo, home / "backup", replace=True)
+    assert nearest(shelved, target)[0] == far.item.item_id
+    shelved.load()
+    shelved.agree(target)
+    (new,) = shelved.insert(target[None])
+    assert set(nearest(shelved, target)[:2]) == {far.item.item_id, new}
+    with shelved.database.transaction(shelved.owner) as connection:  # the restored table takes note, too
+        shelved.update(new, -target, connection)
+    assert nearest(shelved, -target)[0] == new
+    assert shelved.way() == "resident"
+
+
+def test_after_a_crash_of_postgres_copies_are_made_anew(own: tuple[Path, Shelved]) -> None:
+    """Numbers of transactions that left no trace may be given again."""
+    home, shelved = own
+    key = shelved.query._resident._key(shelved.generation)
+    before = SHELF.find(key).mark
+    with psycopg.connect(unbound_url(home), autocommit=True) as victim, psycopg.connect(unbound_url(home)) as witness:
+        os.kill(victim.info.backend_pid, signal.SIGKILL)
+        with pytest.raises(psycopg.OperationalError):  # they all end
+            witness.execute("SELECT pg_sleep(60)")
+    for _ in range(300):
+        try:
+            with shelved.database.transaction(shelved.owner) as connection:
+                after = mark(connection, shelved.generation)
+            break
+        except StoreError:
+            time.sleep(0.1)
+    assert after.incarnation != before.incarnation
+    shelved.agree(drawn(shelved.rng, 1)[0])
+    assert SHELF.find(key) is None
+    shelved.query.close()
+    shelved.load()
+
+
+def test_rows_that_were_there_before_are_noted_by_the_migration(own: tuple[Path, Shelved]) -> None:
+    """A table as an older Seemory made it, and the statement that the migration brings it up to date with."""
+    _, shelved = own
+    table = Identifier("seemory", shelved.generation.table)
+    shelved.query.close()
+    with shelved.database.transaction(shelved.owner) as connection:
+        connection.execute(SQL("DROP TRIGGER written ON {0}; ALTER TABLE {0} DROP COLUMN written").format(table))
+    migration = next(migration for migration in migrations() if migration.name.endswith("_written"))
+    last = migration.sql.strip().splitlines()[-1]
+    assert "seemory.note_writing" in last
+    with shelved.database.transaction(None) as connection:
+        connection.execute(last)
+    with shelved.database.transaction(shelved.owner) as connection:
+        written = connection.execute(SQL("SELECT DISTINCT written::text FROM {}").format(table)).fetchall()
+        assert len(written) == 1
+    target = drawn(shelved.rng, 1)[0]
+    shelved.load()
+    (new,) = shelved.insert(target[None])
+    assert nearest(shelved, target)[0] == new
+    shelved.agree(target)

@@ -7,7 +7,7 @@ import os
 import re
 import select
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -93,8 +93,11 @@ class Database:
         atexit.register(self.close)
 
     @contextmanager
-    def transaction(self, owner: str | None) -> Iterator[Connection]:
+    def transaction(self, owner: str | None, *, pipelined: bool = False) -> Iterator[Connection]:
         """A connection in a transaction that sees the rows of `owner` and no others (None: no owner's rows at all).
+
+        With `pipelined`, statements are sent without waiting for those before; what one gives is waited for when it is
+        read.
 
         Raises:
             UsageError: the owner's name is empty or cannot be stored.
@@ -111,7 +114,7 @@ class Database:
         connection: Connection | None = None
         try:
             self._pool.open()
-            with self._pool.connection() as connection:
+            with self._pool.connection() as connection, connection.pipeline() if pipelined else nullcontext():
                 connection.execute(_BEGIN, [owner or "", self.role])
                 if self.distributed:
                     connection.execute(SQL(_BEGIN_ON_WORKERS).format(Literal(owner or "")))

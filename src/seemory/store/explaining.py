@@ -16,6 +16,7 @@ from psycopg.sql import SQL, Composed
 
 from seemory.store.choice import Choice, Way
 from seemory.store.halfvec import Halfvec
+from seemory.store.uuids import Uuids
 
 _VECTOR = re.compile(r"'\[[-+.,0-9eE]{20,}\]'")
 _OF_OTHERS = ("Rows Removed by", "Heap Fetches", "Heap Blocks", "Index Searches")
@@ -73,6 +74,6 @@ class Explaining:
 def _shown(value: Any) -> str:
     if isinstance(value, Halfvec):
         return f"a vector of {len(value.vector)} dimensions"
-    if isinstance(value, list) and len(value) > 10:
+    if isinstance(value, Uuids) or (isinstance(value, list) and len(value) > 10):
         return f"a list of {len(value)}"
     return repr(value) if isinstance(value, str) else str(value)

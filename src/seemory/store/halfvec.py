@@ -17,6 +17,7 @@ from psycopg.adapt import AdaptersMap, Dumper, Loader
 from psycopg.pq import Format
 from psycopg.types import TypeInfo
 
+from seemory.store.uuids import Uuids, UuidsDumper
 from seemory.types import Vector
 
 
@@ -55,4 +56,5 @@ def halfvec_adapters(oid: int, array_oid: int) -> AdaptersMap:
     adapters.register_dumper(Halfvec, dumper)
     adapters.register_loader(oid, _HalfvecLoader)
     adapters.register_loader(oid, _HalfvecTextLoader)
+    adapters.register_dumper(Uuids, UuidsDumper)
     return adapters

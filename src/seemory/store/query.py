@@ -67,7 +67,7 @@ class Query:
         attempt = None if exact else self._resident.scan(ask)  # before a connection is taken
         found = None
         if attempt is not None:
-            with self._database.transaction(self.owner) as connection:
+            with self._database.transaction(self.owner, pipelined=True) as connection:
                 found = attempt.nearest(connection, self.owner)
         if found is None:
             with self._database.transaction(self.owner) as connection:

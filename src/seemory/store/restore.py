@@ -98,6 +98,7 @@ def restore(
         raise StoreError(f"nothing was restored, {shown(conninfo)} is as it was: {complaint[-1000:].strip()}")
     with psycopg.connect(conninfo, connect_timeout=10) as connection:
         migrate(connection)
+        connection.execute("SELECT seemory.note_writing(table_name) FROM seemory.generation")  # a cluster's do not
     return manifest
 
 

@@ -60,7 +60,7 @@ class Resident:
         if confirmed is None:
             return
         if not confirmed.same:
-            self._shelf.drop(key)
+            self._shelf.drop(key, at_once=True)
         elif confirmed.recent >= _REFRESH_ROWS:
             self._shelf.refresh(key, self._database, ask.generation, self._limit)
         elif not complete and not ask.filtered:

@@ -1,7 +1,8 @@
 """Vectors as one byte a dimension, compared with a query all at once: approximate cosines, and how far off they may be.
 
 A row of norm 1 is moved by a fixed vector near the mean of all, which changes every cosine of a query by the same
-amount, and leaves less to round. What is left is rounded to 255 steps of the row's own size; the query likewise.
+amount, and leaves less to round. It is turned at random, so that no dimension stands out and errors of rounding do not
+depend on the data. What is left is rounded to 255 steps of the row's own size; the query likewise.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
-from uuid import UUID
 
 import numkong
 import numpy as np
@@ -25,6 +26,7 @@ _SIGMAS = 5.0  # of the rounding's error: one row in some three million is farth
 _SPARE = 1.25  # room for rows to come, as a multiple of those there are
 _LEAST_SHARE = 8_000  # rows for which another thread pays
 _BLOCK = 128
+_WIDEST_TURNED = 2_048  # where turning a query still takes much less time than the scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,9 @@ class Scanned:
         """The places of the rows whose approximate cosine is at least that."""
         return np.flatnonzero(self.cosines >= cosine)
 
-    def ids(self, places: NDArray[np.intp]) -> list[UUID]:
-        """The item ids at these places."""
-        return [UUID(bytes=row.tobytes()) for row in self.codes.ids[places]]
+    def ids(self, places: NDArray[np.intp]) -> NDArray[np.uint8]:
+        """`(n, 16)`: the item ids at these places."""
+        return self.codes.ids[places]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Codes:
     count: int
     centre: Vector
     """`(d,)`: what all rows were moved by."""
+    turn: NDArray[np.float32] | None
+    """`(d, d)` orthogonal: what they were turned by then."""
     coarsest: float = 0.0
     """The largest step."""
     farthest: float = 0.0
@@ -78,9 +82,8 @@ class Codes:
     def empty(centre: Vector, room: int) -> Codes:
         """No rows yet, and room for so many."""
         dim = centre.shape[0]
-        return Codes(
-            np.empty((room, dim), np.int8), np.empty(room, np.float32), np.empty((room, 16), np.uint8), 0, centre
-        )
+        rows, steps, ids = np.empty((room, dim), np.int8), np.empty(room, np.float32), np.empty((room, 16), np.uint8)
+        return Codes(rows, steps, ids, 0, centre, _random_turn(dim) if dim <= _WIDEST_TURNED else None)
 
     @property
     def bytes(self) -> int:
@@ -95,14 +98,14 @@ class Codes:
         end = self.count + len(vectors)
         room = self if end <= len(self.rows) else self._moved(round(end * _SPARE))
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        moved = vectors / norms - self.centre
+        moved = self._turned(vectors / norms - self.centre)
         steps = np.maximum(np.abs(moved).max(axis=1) / _STEPS, 1e-12).astype(np.float32)
         room.rows[self.count : end] = np.rint(moved / steps[:, None])
         room.steps[self.count : end] = steps
         room.ids[self.count : end] = ids
         coarsest = max(self.coarsest, float(steps.max(initial=0.0)))
         farthest = max(self.farthest, float(np.linalg.norm(moved, axis=1).max(initial=0.0)))
-        return Codes(room.rows, room.steps, room.ids, end, self.centre, coarsest, farthest)
+        return Codes(room.rows, room.steps, room.ids, end, self.centre, self.turn, coarsest, farthest)
 
     def _moved(self, room: int) -> Codes:
         larger = Codes.empty(self.centre, room)
@@ -110,11 +113,15 @@ class Codes:
             new[: self.count] = old[: self.count]
         return larger
 
+    def _turned(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        return vectors if self.turn is None else vectors @ self.turn
+
     def scan(self, query: Vector, threads: Threads) -> Scanned:
         """Every row compared with a query `(d,)` of any norm but 0."""
         unit = query / np.linalg.norm(query)
-        step = float(np.abs(unit).max()) / _STEPS
-        rounded = np.rint(unit / step).astype(np.int8)[None]
+        turned = self._turned(unit)
+        step = float(np.abs(turned).max()) / _STEPS
+        rounded = np.rint(turned / step).astype(np.int8)[None]
 
         def part(rows: slice) -> NDArray[np.float32]:
             products: Any = numkong.cdist(rounded, self.rows[rows], "dot")
@@ -128,6 +135,12 @@ class Codes:
         # Rounding errors are spread evenly over one step: their variance is a twelfth of its square, by dimension.
         sigma = ((self.coarsest**2 + (step * self.farthest) ** 2) / 12) ** 0.5
         return Scanned(self, cosines, _SIGMAS * sigma)
+
+
+@cache
+def _random_turn(dim: int) -> NDArray[np.float32]:
+    turn = np.linalg.qr(np.random.default_rng(dim).standard_normal((dim, dim)))[0]
+    return np.asarray(turn, np.float32)
 
 
 class Threads:

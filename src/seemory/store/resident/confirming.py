@@ -7,11 +7,11 @@ belongs to another owner is not there; and all rows that were written since the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
+import numpy as np
+from numpy.typing import NDArray
 from psycopg.sql import SQL, Identifier, Literal
 
 from seemory.store.choice import Ask
@@ -20,6 +20,7 @@ from seemory.store.halfvec import Halfvec
 from seemory.store.nearest import Observer
 from seemory.store.resident.reading import INCARNATION, Mark
 from seemory.store.rows import ITEM_COLUMNS, item_of
+from seemory.store.uuids import Uuids
 from seemory.types import Neighbour
 
 MOST_RECENT = 5_000
@@ -70,14 +71,14 @@ def confirm(
     owner: str,
     ask: Ask,
     mark: Mark,
-    candidates: Sequence[UUID],
+    candidates: NDArray[np.uint8],
     *,
     limit: int,
     observe: Observer | None = None,
 ) -> Confirmed:
     """The nearest of the candidates and of what is new, at most `limit` before conditions are looked at.
 
-    The settings that it runs with stay for the transaction.
+    `candidates` is `(n, 16)`, item ids. The settings that it runs with stay for the transaction.
     """
     statement = SQL(_STATEMENT).format(
         table=Identifier("seemory", ask.generation.table),
@@ -85,16 +86,14 @@ def confirm(
         conditions=ask.clause,
     )
     query, oldest = Halfvec(ask.vector), str(mark.oldest)
-    values: list[Any] = [query, owner, oldest, MOST_RECENT + 1, query, owner, list(candidates), oldest, limit]
+    values: list[Any] = [query, owner, oldest, MOST_RECENT + 1, query, owner, Uuids(candidates), oldest, limit]
     values += [mark.incarnation, owner, *ask.values]
     if observe is not None:
         connection.execute(_SETTINGS)
         observe("resident", statement, values)
+    connection.execute(_SETTINGS)
     with connection.cursor(binary=True) as cursor:
-        with connection.pipeline():  # one round trip for both
-            connection.execute(_SETTINGS)
-            cursor.execute(statement, values)
-        rows = cursor.fetchall()
+        rows = cursor.execute(statement, values).fetchall()
     same, recent, *_ = rows[0]
     found = [Neighbour(item_of(tuple(item)), 1 - distance) for _, _, distance, _, *item in rows if distance is not None]
     return Confirmed(found, same, recent)

@@ -100,11 +100,13 @@ class Shelf:
 
         self._begin(key, work, patiently=False)
 
-    def drop(self, key: Key) -> None:
-        """Put a copy away; another is made when it is wanted."""
+    def drop(self, key: Key, *, at_once: bool = False) -> None:
+        """Put a copy away; another is made when it is wanted, `at_once` or not before some time has gone by."""
         if os.getpid() == self._process:
             with self._lock:
                 self._copies.pop(key, None)
+                if at_once:
+                    self._not_before.pop(key, None)
 
     def close(self, database: str, owner: str) -> None:
         """Put away all of one owner's copies, and wait for what is being done for them."""

@@ -32,7 +32,9 @@ CREATE FUNCTION seemory.note_writing(table_name text) RETURNS void
 LANGUAGE plpgsql
 AS $function$
 BEGIN
-    IF seemory.is_distributed() THEN
+    IF seemory.is_distributed() OR EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = format('seemory.%I', table_name)::regclass AND attname = 'written')
+    THEN
         RETURN;
     END IF;
     EXECUTE format('ALTER TABLE seemory.%I ADD COLUMN written xid8 NOT NULL DEFAULT pg_current_xact_id()', table_name);
@@ -43,12 +45,4 @@ BEGIN
 END
 $function$;
 
-DO $do$
-DECLARE
-    generation record;
-BEGIN
-    FOR generation IN SELECT table_name FROM seemory.generation LOOP
-        PERFORM seemory.note_writing(generation.table_name);
-    END LOOP;
-END
-$do$;
+SELECT seemory.note_writing(table_name) FROM seemory.generation;
