@@ -333,7 +333,7 @@ def test_memory_is_bounded_and_the_copy_unused_longest_goes(shelved: Shelved) ->
     assert SHELF.bytes == 0
 
 
-def test_a_forked_child_has_no_copies(shelved: Shelved) -> None:
+def test_a_forked_child_begins_without_copies(shelved: Shelved) -> None:
     shelved.load()
     key = shelved.query._resident._key(shelved.generation)
     with SHELF._lock:  # as another thread might, at the moment of the fork

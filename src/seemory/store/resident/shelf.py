@@ -51,17 +51,18 @@ class Shelf:
 
     def __init__(self) -> None:
         """No copies yet."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew: in a forked child, which has neither its parent's threads nor, perhaps, an open lock."""
         self.threads = Threads()
         self._lock = threading.Lock()
-        self._process = os.getpid()
         self._copies: dict[Key, Copy] = {}  # used longest ago first
         self._busy: dict[Key, threading.Thread] = {}
         self._not_before: dict[Key, float] = {}
 
     def find(self, key: Key) -> Copy | None:
         """The copy, if there is one."""
-        if os.getpid() != self._process:
-            return None  # a forked child has neither the threads nor, perhaps, an open lock
         with self._lock:
             copy = self._copies.pop(key, None)
             if copy is not None:
@@ -102,16 +103,13 @@ class Shelf:
 
     def drop(self, key: Key, *, at_once: bool = False) -> None:
         """Put a copy away; another is made when it is wanted, `at_once` or not before some time has gone by."""
-        if os.getpid() == self._process:
-            with self._lock:
-                self._copies.pop(key, None)
-                if at_once:
-                    self._not_before.pop(key, None)
+        with self._lock:
+            self._copies.pop(key, None)
+            if at_once:
+                self._not_before.pop(key, None)
 
     def close(self, database: str, owner: str) -> None:
         """Put away all of one owner's copies, and wait for what is being done for them."""
-        if os.getpid() != self._process:
-            return
         with self._lock:
             mine = [thread for key, thread in self._busy.items() if (key.database, key.owner) == (database, owner)]
         for thread in mine:
@@ -135,9 +133,6 @@ class Shelf:
             return sum(copy.codes.bytes for copy in self._copies.values())
 
     def _begin(self, key: Key, work: Callable[[], None], *, patiently: bool) -> None:
-        if os.getpid() != self._process:
-            return
-
         def run() -> None:
             try:
                 # What goes wrong here is no search's business: the next one asks Postgres and meets it there.
@@ -193,3 +188,5 @@ def _extend(database: Database, owner: str, generation: Generation, copy: Copy) 
 
 SHELF = Shelf()
 """This process's."""
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=SHELF.clear)
