@@ -290,28 +290,6 @@ def test_a_switch_of_generation(shelved: Shelved) -> None:
     shelved.agree(target)
 
 
-def test_the_table_of_a_restored_memory_is_another_one(shelved: Shelved) -> None:
-    """The same name and rows whose numbers of transactions come from elsewhere."""
-    shelved.load()
-    target, table = drawn(shelved.rng, 1)[0], Identifier("seemory", shelved.generation.table)
-    with shelved.database.transaction(shelved.owner) as connection:
-        (far,) = shelved.query.nearest(shelved.generation, -target, limit=1)
-        for statement in (
-            "CREATE TABLE seemory.restored AS SELECT * FROM {}",
-            "DROP TABLE {}",
-            "ALTER TABLE seemory.restored RENAME TO {name}",
-            "ALTER TABLE {} ADD PRIMARY KEY (owner_id, item_id)",
-        ):
-            name = Identifier(shelved.generation.table)
-            connection.execute(SQL(statement).format(table, name=name))
-        connection.execute(
-            SQL("UPDATE {} SET embedding = %s::halfvec WHERE item_id = %s").format(table),
-            [text(target), far.item.item_id],
-        )
-    assert nearest(shelved, target)[0] == far.item.item_id
-    shelved.agree(target)
-
-
 def test_memory_is_bounded_and_the_copy_unused_longest_goes(shelved: Shelved) -> None:
     one = ROWS * (WIDTH + 20)
     others = [Shelved(shelved.database, f"more-{n}-{uuid4()}", shelved.generation, shelved.rng) for n in range(3)]
@@ -471,6 +449,28 @@ def test_a_restored_backup_is_not_answered_by_the_copy_of_what_was(own: tuple[Pa
         shelved.update(new, -target, connection)
     assert nearest(shelved, -target)[0] == new
     assert shelved.way() == "resident"
+
+
+def test_the_table_of_a_restored_memory_is_another_one(own: tuple[Path, Shelved]) -> None:
+    """The same name and rows whose numbers of transactions come from elsewhere."""
+    _, shelved = own
+    target, table = drawn(shelved.rng, 1)[0], Identifier("seemory", shelved.generation.table)
+    with shelved.database.transaction(shelved.owner) as connection:
+        (far,) = shelved.query.nearest(shelved.generation, -target, limit=1)
+        for statement in (
+            "CREATE TABLE seemory.restored AS SELECT * FROM {}",
+            "DROP TABLE {}",
+            "ALTER TABLE seemory.restored RENAME TO {name}",
+            "ALTER TABLE {} ADD PRIMARY KEY (owner_id, item_id)",
+        ):
+            name = Identifier(shelved.generation.table)
+            connection.execute(SQL(statement).format(table, name=name))
+        connection.execute(
+            SQL("UPDATE {} SET embedding = %s::halfvec WHERE item_id = %s").format(table),
+            [text(target), far.item.item_id],
+        )
+    assert nearest(shelved, target)[0] == far.item.item_id
+    shelved.agree(target)
 
 
 def test_after_a_crash_of_postgres_copies_are_made_anew(own: tuple[Path, Shelved]) -> None:
