@@ -10,9 +10,9 @@ from typing import Literal
 
 from seemory.telemetry import Progress, ProgressListener
 
-Status = Literal["indexed", "copied", "moved", "unchanged", "failed", "known_bad"]
-"""indexed: embedded now; copied: same bytes as a known picture; moved: a known file under a new name;
-unchanged: skipped;
+Status = Literal["indexed", "partial", "copied", "moved", "unchanged", "failed", "known_bad"]
+"""indexed: embedded now; partial: a film of which a part could not be read; copied: same bytes as a known file;
+moved: a known file under a new name; unchanged: skipped;
 failed: unreadable or not embedded, stored with its reason; known_bad: failed before and unchanged since."""
 
 
@@ -34,23 +34,28 @@ class IndexReport:
     seconds: float = 0.0
     interrupted: bool = False
     errors: list[tuple[str, str]] = field(default_factory=list)
-    """The first hundred failures: file and reason (all of them are in the store)."""
+    """The first hundred failures, whole or in part: file and reason (all of them are in the store)."""
 
     def add(self, result: FileResult) -> None:
         """Count one file."""
         self.counts[result.status] += 1
-        if result.error is not None and result.status == "failed" and len(self.errors) < 100:
+        if result.error is not None and result.status in ("failed", "partial") and len(self.errors) < 100:
             self.errors.append((result.uri, result.error))
 
     @property
     def indexed(self) -> int:
         """Files that are findable because of this run."""
-        return self.counts["indexed"] + self.counts["copied"]
+        return self.counts["indexed"] + self.counts["partial"] + self.counts["copied"]
 
     @property
     def skipped(self) -> int:
         """Files that needed nothing."""
         return self.counts["unchanged"] + self.counts["moved"] + self.counts["known_bad"]
+
+    @property
+    def partial(self) -> int:
+        """Films of which a part could not be read in this run; the rest is findable."""
+        return self.counts["partial"]
 
     @property
     def failed(self) -> int:
@@ -78,6 +83,10 @@ class Settled:
             self._report.add(result)
             self._done += 1
             self._listen(Progress("index", self._done, self._total))
+
+    def under_way(self, progress: Progress) -> None:
+        """Tell how far one long piece of work is."""
+        self._listen(progress)
 
     def drain(self) -> Iterator[FileResult]:
         """Hand out what has come since."""

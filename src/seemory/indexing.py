@@ -6,6 +6,9 @@ reported only when it is committed; so a kill loses at most these two batches, a
 
 A picture goes to the live generation and to the one beside it, if there is one. Should an operator change them while a
 batch is under way, the store refuses it whole, and it is made again for the generations there are then.
+
+Films come after the pictures, one by one (`film_indexing`): each is minutes of work, and is written whole or not at
+all.
 """
 
 from __future__ import annotations
@@ -22,12 +25,15 @@ from typing import TypeVar
 
 from seemory.embedding.pictures import EmbedFiles, MadeBatch, Targets, completed
 from seemory.errors import GenerationsChanged, MediaError
+from seemory.film_indexing import FilmIndexer
+from seemory.index_candidate import Candidate
 from seemory.index_report import FileResult, IndexReport, Settled
 from seemory.lookahead import ahead, batches
 from seemory.media.files import FileState, find_files, hash_file
+from seemory.media.film_opening import is_film
 from seemory.store.items import Items
 from seemory.telemetry import ProgressListener, ignore
-from seemory.types import Blob, FileOutcome, Generation, KnownFile
+from seemory.types import FileOutcome, Generation, KnownFile
 
 LOOK = 1000  # files looked up in one query
 HASHED = 64  # files whose hashes are looked up in one query
@@ -37,30 +43,10 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidate:
-    """A file that may need work, with what the store knows of its name."""
-
-    uri: str
-    path: Path
-    bytes: int
-    mtime_ns: int
-    known: KnownFile | None
-    sha256: Blob | None = None
-    error: str | None = None
-
-    @property
-    def key(self) -> Blob | None:
-        return self.sha256
-
-    def outcome(self) -> FileOutcome:
-        return FileOutcome(self.uri, self.bytes, self.mtime_ns, self.sha256, error=self.error)
-
-
-@dataclass(frozen=True, slots=True)
 class _Batch:
     """Candidates with all that was learned of them, for the generations they were embedded for."""
 
-    candidates: Sequence[_Candidate]
+    candidates: Sequence[Candidate]
     targets: Targets
     outcomes: Sequence[FileOutcome]
 
@@ -73,14 +59,17 @@ class Indexer:
         items: Items,
         targets: Callable[[], Targets],
         embedding: EmbedFiles,
+        films: FilmIndexer,
     ) -> None:
         """Nothing is read or written yet.
 
         Args:
             items: the owner's files and items.
             targets: where new pictures go at this moment; asked again and again, as it may change during a run.
-            embedding: who decodes and embeds.
+            embedding: who decodes and embeds pictures.
+            films: who does so with films, in this process.
         """
+        self._films = films
         self._items = items
         self._targets = targets
         self._embedding = embedding
@@ -93,6 +82,7 @@ class Indexer:
         recursive: bool = True,
         prune: bool = False,
         retry_failed: bool = False,
+        reprocess: bool = False,
         listen: ProgressListener = ignore,
     ) -> IndexReport:
         """The report of one whole run; Ctrl-C ends it early, with `interrupted` set and all finished work kept.
@@ -101,7 +91,9 @@ class Indexer:
             UsageError: a root does not exist.
         """
         report, start = IndexReport(), time.monotonic()
-        results = self.stream(roots, recursive=recursive, retry_failed=retry_failed, listen=listen, report=report)
+        results = self.stream(
+            roots, recursive=recursive, retry_failed=retry_failed, reprocess=reprocess, listen=listen, report=report
+        )
         try:
             with closing(results):
                 for _ in results:
@@ -119,10 +111,14 @@ class Indexer:
         *,
         recursive: bool = True,
         retry_failed: bool = False,
+        reprocess: bool = False,
         listen: ProgressListener = ignore,
         report: IndexReport | None = None,
     ) -> Generator[FileResult, None, None]:
-        """Each file's result as soon as it is committed; `report`, where given, counts them as well."""
+        """Each file's result as soon as it is committed; `report`, where given, counts them as well.
+
+        With `reprocess`, known and unchanged files are read again as well.
+        """
         report = report or IndexReport()
         unreadable: list[FileResult] = []
         found = find_files(
@@ -136,13 +132,18 @@ class Indexer:
             settled.add(result)
         # Pools of their own: hashing waits for the disk, and must not stand in line behind decoding.
         with ThreadPoolExecutor(2) as hashers, ThreadPoolExecutor(1) as writer:
-            candidates = self._changed(files, settled, retry_failed)
+            candidates = self._changed(files, settled, retry_failed, reprocess)
             hashed = ahead(hashers, self._hash, candidates, 2 * HASHED)
-            fresh = self._unknown_bytes(hashed, settled)
-            embedded = map(_batch, self._embedding.stream(fresh, self._targets))
+            fresh = self._unknown_bytes(hashed, settled, reprocess)
+            films: list[Candidate] = []
+            pictures = (one for one in fresh if not _set_aside(one, films))
+            embedded = map(_batch, self._embedding.stream(pictures, self._targets))
             write = partial(self._write, settled)
             for _ in ahead(writer, write, embedded, 2):  # one batch is written while the next is embedded
                 yield from settled.drain()
+        for film in films:
+            settled.add(self._films.index(film, settled.under_way))
+            yield from settled.drain()
         for target in self._targets().all:
             with suppress(GenerationsChanged):  # it was dropped a moment ago and needs no index
                 self._items.ensure_index(target.generation)
@@ -154,7 +155,9 @@ class Indexer:
         gone = [asset_id for asset_id, uri in known if not os.path.lexists(uri)]
         return self._items.mark_missing(self._collection, gone)
 
-    def _changed(self, files: Iterable[FileState], settled: Settled, retry_failed: bool) -> Iterator[_Candidate]:
+    def _changed(
+        self, files: Iterable[FileState], settled: Settled, retry_failed: bool, reprocess: bool
+    ) -> Iterator[Candidate]:
         """The files whose size or time of change is new to the store, or that have no vector yet."""
         for group in batches(files, LOOK):
             uris = [str(file.path) for file in group]
@@ -165,22 +168,22 @@ class Indexer:
             for file in group:
                 uri = str(file.path)
                 before = known.get(uri)
-                if before and (before.bytes, before.mtime_ns) == (file.size, file.mtime_ns):
+                if before and not reprocess and (before.bytes, before.mtime_ns) == (file.size, file.mtime_ns):
                     if before.embedded:
                         settled.add(FileResult(uri, "unchanged"))
                         continue
                     if before.error is not None and not retry_failed and not before.missing:
                         settled.add(FileResult(uri, "known_bad", before.error))
                         continue
-                yield _Candidate(uri, file.path, file.size, file.mtime_ns, before)
+                yield Candidate(uri, file.path, file.size, file.mtime_ns, before)
 
-    def _hash(self, candidate: _Candidate) -> _Candidate:
+    def _hash(self, candidate: Candidate) -> Candidate:
         try:
             return replace(candidate, sha256=hash_file(candidate.path))
         except (OSError, MediaError) as error:
             return replace(candidate, error=str(error))
 
-    def _unknown_bytes(self, hashed: Iterable[_Candidate], settled: Settled) -> Iterator[_Candidate]:
+    def _unknown_bytes(self, hashed: Iterable[Candidate], settled: Settled, reprocess: bool) -> Iterator[Candidate]:
         """The files whose bytes the store has no vector for; the others are settled by their hash alone."""
         for group in batches(hashed, HASHED):
             hashes = [c.sha256 for c in group if c.sha256 is not None]
@@ -192,7 +195,7 @@ class Indexer:
                     settled.add(FileResult(candidate.uri, "failed", candidate.error))
                     continue
                 twins = [k for k in known.get(candidate.sha256 or b"", ()) if k.embedded]
-                if not twins:
+                if not twins or (reprocess and candidate.known is not None):
                     yield candidate
                 elif any(twin.uri == candidate.uri for twin in twins):  # rewritten with the same bytes
                     self._items.touch([(candidate.known or twins[0]).asset_id], [(candidate.bytes, candidate.mtime_ns)])
@@ -202,6 +205,8 @@ class Indexer:
                     twins.remove(gone)
                     known[candidate.sha256 or b""] = [replace(gone, uri=candidate.uri), *twins]
                     settled.add(FileResult(candidate.uri, "moved"))
+                elif twins[0].kind == "scene":
+                    settled.add(self._films.copy(candidate, twins[0], settled.under_way))
                 else:
                     pairs.append((candidate, twins[0]))
             if pairs and not self._copy(pairs):
@@ -220,7 +225,7 @@ class Indexer:
                 if self._targets().live.generation.id == live.id:
                     raise
 
-    def _copy(self, pairs: Sequence[tuple[_Candidate, KnownFile]]) -> bool:
+    def _copy(self, pairs: Sequence[tuple[Candidate, KnownFile]]) -> bool:
         """Whether the files were written with the vectors of those that have the same bytes."""
         targets = self._targets()
         outcomes = [(candidate.outcome(), twin.asset_id) for candidate, twin in pairs]
@@ -230,7 +235,7 @@ class Indexer:
         except GenerationsChanged:
             return False
 
-    def _write_unread(self, candidate: _Candidate) -> None:
+    def _write_unread(self, candidate: Candidate) -> None:
         """Commit a file that could not even be hashed."""
         nothing = _Batch([candidate], self._targets(), [candidate.outcome()])
         self._commit(nothing, lambda batch: replace(batch, targets=self._targets()))
@@ -261,12 +266,20 @@ class Indexer:
         return batch
 
 
+def _set_aside(candidate: Candidate, films: list[Candidate]) -> bool:
+    """Whether the file is a film; it is then kept for later."""
+    if is_film(candidate.path):
+        films.append(candidate)
+        return True
+    return False
+
+
 def _gone(twins: Sequence[KnownFile]) -> KnownFile | None:
     """The first of the files with the same bytes that is no longer where it was."""
     return next((twin for twin in twins if not os.path.lexists(twin.uri)), None)
 
 
-def _batch(made: MadeBatch[_Candidate]) -> _Batch:
+def _batch(made: MadeBatch[Candidate]) -> _Batch:
     """All that was learned of a batch, as the store takes it."""
     outcomes = [
         completed(candidate.outcome(), made.targets, one) for candidate, one in zip(made.files, made.made, strict=True)

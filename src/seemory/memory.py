@@ -121,6 +121,7 @@ class Memory:
         prune: bool = False,
         workers: int | None = None,
         retry_failed: bool = False,
+        reprocess: bool = False,
         ray: str | None = None,
         listen: ProgressListener = ignore,
     ) -> IndexReport:
@@ -132,7 +133,10 @@ class Memory:
             prune: mark files under `paths` that are gone from disk, so that searches leave them out.
             workers: decode threads.
             retry_failed: try files again that failed before and have not changed since.
-            ray: the Ray cluster that decodes and embeds (see `embedding`), by default the settings'.
+            reprocess: read known and unchanged files again as well; the same comes out, and no frame of a film is
+                embedded a second time.
+            ray: the Ray cluster that decodes and embeds pictures (see `embedding`), by default the settings'; films
+                are read by this process.
             listen: called with the progress.
 
         Raises:
@@ -143,7 +147,7 @@ class Memory:
         roots = [Path(path).expanduser() for path in paths]
         with self.embedding(ray, workers) as embedding:
             return self._rooms.indexer(embedding).run(
-                roots, recursive=recursive, prune=prune, retry_failed=retry_failed, listen=listen
+                roots, recursive=recursive, prune=prune, retry_failed=retry_failed, reprocess=reprocess, listen=listen
             )
 
     def index_each(
@@ -434,8 +438,11 @@ class Memory:
         return export_vectors(self._rooms.query, self._rooms.items, self._rooms.live(), Path(file), listen)
 
     def forget(self, items: Iterable[UUID | str]) -> int:
-        """How many items were removed from the memory; no file is touched but those that `add` has kept."""
-        return self._rooms.adder.forget([self._rooms.terms.item(item) for item in items])
+        """How many items were removed from the memory; no file is touched but those that `add` has kept.
+
+        The path of a film means all its scenes.
+        """
+        return self._rooms.adder.forget([found for item in items for found in self._rooms.terms.all_items(item)])
 
     def stats(self) -> dict[str, object]:
         """Counts and sizes of the collection, with its encoder."""

@@ -232,9 +232,23 @@ class Rooms:
 
     def indexer(self, embedding: EmbedFiles) -> Indexer:
         """Brings files into the live generation, which is made if there is none. Raises as `encoder` does."""
+        from seemory.embedding.films import FilmPlan
+        from seemory.film_indexing import FilmIndexer
         from seemory.indexing import Indexer
+        from seemory.media.film_opening import FilmLimits
+        from seemory.store.films import Films
 
-        return Indexer(self.items, self.targets, embedding)
+        options = self.settings
+        plan = FilmPlan(
+            detector=options.video.detector,
+            shortest_s=options.video.shortest_scene_s,
+            limits=FilmLimits(options.video.max_pixels, options.video.max_hours),
+            thumbnail_size=options.media.thumbnail_size,
+            batch_size=options.index.batch_size,
+        )
+        stored = Films(self.database, options.owner, options.search.language)
+        films = FilmIndexer(self.items, stored, self.targets, plan)
+        return Indexer(self.items, self.targets, embedding, films)
 
     def reembedding(self, embedding: EmbedFiles) -> Reembedding:
         """Moves the collection from one encoder to another."""

@@ -48,6 +48,17 @@ class MediaSettings(BaseModel):
     )
 
 
+class VideoSettings(BaseModel):
+    """How films are read."""
+
+    detector: Literal["adaptive", "content", "threshold", "best"] = Field(
+        default="best", description="What finds the scenes; `best` runs all three and keeps the one with most."
+    )
+    shortest_scene_s: float = Field(default=1.0, ge=0, le=3600, description="The shortest scene, in seconds.")
+    max_pixels: int = Field(default=36_000_000, ge=1, description="Films of larger frames are refused.")
+    max_hours: float = Field(default=12.0, gt=0, le=1000, description="Longer films are refused.")
+
+
 class ModelSettings(BaseModel):
     """Where encoders come from and how they run."""
 
@@ -141,6 +152,7 @@ class Settings(BaseSettings):
     )
     index: IndexSettings = IndexSettings()
     media: MediaSettings = MediaSettings()
+    video: VideoSettings = VideoSettings()
     models: ModelSettings = ModelSettings()
     search: SearchSettings = SearchSettings()
     database: DatabaseSettings = DatabaseSettings()

@@ -15,6 +15,8 @@ class Progress:
     done: int
     total: int | None = None
     unit: str = "files"
+    subject: str | None = None
+    """What of it is under way, where that takes long: the name of a film."""
 
 
 ProgressListener = Callable[[Progress], None]

@@ -122,6 +122,70 @@ class FileOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class FrameFacts:
+    """One frame that stands for its scene."""
+
+    index: int
+    """Its place among the film's frames, from 0."""
+    time_s: float
+    """When it is shown, from the film's beginning."""
+    brightness: float
+    sharpness: float
+    quality_score: float
+    """0 to 1."""
+    pixels: str
+    """Hexadecimal sha256 of its pixels: the same frame has the same."""
+    note: str | None = None
+    """Why it was taken though its quality was refused."""
+
+    def as_json(self) -> dict[str, Any]:
+        """The frame as the item's metadata has it."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class SceneVectors:
+    """A scene in one generation: the mean of its frames' vectors brought to norm 1, and each frame's own."""
+
+    vector: Vector | None
+    record: EmbeddingRecord
+    frames: tuple[Vector | None, ...] = ()
+    """In the order of the scene's frames; None where one could not be embedded."""
+    frame_records: tuple[EmbeddingRecord, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SceneOutcome:
+    """One scene of a film."""
+
+    start_s: float
+    end_s: float
+    first_frame: int
+    end_frame: int
+    """The first frame that is no longer of it."""
+    frames: tuple[FrameFacts, ...]
+    thumbnail: Blob | None
+    vectors: Mapping[int, SceneVectors]
+    """For each generation, by its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class FilmOutcome:
+    """All that indexing learned of one film: it is written whole or not at all."""
+
+    uri: str
+    bytes: int
+    mtime_ns: int
+    sha256: Blob | None
+    facts: PictureFacts
+    detector: str
+    """Which one found the scenes."""
+    scenes: tuple[SceneOutcome, ...]
+    damage: str | None = None
+    """What of it could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
 class KnownFile:
     """A file that the store has met before."""
 
@@ -134,6 +198,8 @@ class KnownFile:
     missing: bool
     embedded: bool
     """Whether its items have vectors in the generation that was asked about."""
+    kind: Kind = "image"
+    """`scene` for a film."""
 
 
 @dataclass(frozen=True, slots=True)

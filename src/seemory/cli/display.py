@@ -14,6 +14,7 @@ from uuid import UUID
 import click
 
 from seemory.telemetry import Progress, ProgressListener
+from seemory.timecode import clock
 
 if TYPE_CHECKING:
     from seemory.types import Hit
@@ -38,7 +39,9 @@ def print_hits(hits: Sequence[Hit], thumbnail: Callable[[UUID], bytes | None]) -
         if pictures and (small := thumbnail(hit.item_id)):
             _print_picture(small)
         cosine = "  -   " if hit.cosine is None else f"{hit.cosine:+.3f}"
-        click.echo(f"{hit.rank:4}  {hit.score:.2f}  cosine {cosine}  {str(hit.item_id)[:8]}  {print_path(hit.uri)}")
+        when = "" if hit.start_s is None or hit.end_s is None else f"  {clock(hit.start_s)}-{clock(hit.end_s)}"
+        name = f"{str(hit.item_id)[:8]}  {print_path(hit.uri)}{when}"
+        click.echo(f"{hit.rank:4}  {hit.score:.2f}  cosine {cosine}  {name}")
 
 
 def shows_pictures() -> bool:
@@ -90,7 +93,15 @@ def progress_if_any(description: str) -> Iterator[ProgressListener]:
 @contextmanager
 def _bar(description: str) -> Iterator[ProgressListener]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        ProgressColumn,
+        Task,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as Bar
     from rich.text import Text
 
@@ -98,10 +109,19 @@ def _bar(description: str) -> Iterator[ProgressListener]:
         def render(self, task: Task) -> Text:
             return Text(f"{task.speed:,.0f}/s" if task.speed else "")
 
-    columns = (TextColumn(description), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
+    name = TextColumn("{task.description}", markup=False)
+    columns = (name, BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(description, total=None)
-        yield lambda event: bar.update(task, completed=event.done, total=event.total)
+        tasks: dict[str | None, TaskID] = {None: bar.add_task(description, total=None)}
+
+        def listen(event: Progress) -> None:
+            for subject in [name for name in tasks if name not in (None, event.subject)]:
+                bar.remove_task(tasks.pop(subject))
+            if event.subject not in tasks:  # a line of its own for what takes long
+                tasks[event.subject] = bar.add_task(print_path(event.subject or ""), total=None)
+            bar.update(tasks[event.subject], completed=event.done, total=event.total)
+
+        yield listen
 
 
 class _PlainLines:
@@ -109,15 +129,16 @@ class _PlainLines:
 
     def __init__(self, description: str) -> None:
         self._description = description
-        self._start = self._last = time.monotonic()
+        self._last = time.monotonic()
+        self._starts: dict[str | None, float] = {None: self._last}
 
     def __call__(self, event: Progress) -> None:
         now = time.monotonic()
+        start = self._starts.setdefault(event.subject, now)
         if now - self._last < PLAIN_EVERY_S:
             return
         self._last = now
-        rate = event.done / max(now - self._start, 1e-9)
+        rate = event.done / max(now - start, 1e-9)
         left = f", {(event.total - event.done) / rate:.0f} s left" if event.total and rate else ""
-        click.echo(
-            f"{self._description}: {event.done} of {event.total or '?'} {event.unit}, {rate:.0f}/s{left}", err=True
-        )
+        what = f"{self._description} {print_path(event.subject)}" if event.subject else self._description
+        click.echo(f"{what}: {event.done} of {event.total or '?'} {event.unit}, {rate:.0f}/s{left}", err=True)

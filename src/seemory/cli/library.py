@@ -19,6 +19,7 @@ from seemory.cli.options import as_json, memory_for, on_ray, say_notice, weight_
 @click.option("--recursive/--no-recursive", default=True, help="Look into folders inside folders.")
 @click.option("--prune", is_flag=True, help="Mark files that are gone from disk; searches leave them out.")
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before and has not changed since.")
+@click.option("--reprocess", is_flag=True, help="Read known and unchanged files again as well.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Decode threads.")
 @on_ray
 @where_it_is
@@ -28,6 +29,7 @@ def index(
     recursive: bool,
     prune: bool,
     retry_failed: bool,
+    reprocess: bool,
     workers: int | None,
     ray: str | None,
     json_: bool,
@@ -45,6 +47,7 @@ def index(
                 prune=prune,
                 workers=workers,
                 retry_failed=retry_failed,
+                reprocess=reprocess,
                 ray=ray,
                 listen=listen,
             )
@@ -60,8 +63,8 @@ def index(
         said = ", ".join(f"{count:,} {status.replace('_', ' ')}" for status, count in sorted(report.counts.items()))
         rate = report.found / max(report.seconds, 1e-9)
         missing = f", {report.missing:,} marked missing" if prune else ""
-        click.echo(f"{said or 'no pictures found'}{missing} in {report.seconds:.1f} s ({rate:,.0f} files/s, {name})")
-    return 1 if report.failed or report.interrupted else 0
+        click.echo(f"{said or 'nothing found'}{missing} in {report.seconds:.1f} s ({rate:,.0f} files/s, {name})")
+    return 1 if report.failed or report.partial or report.interrupted else 0
 
 
 @click.command()

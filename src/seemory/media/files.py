@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from seemory.errors import UsageError
+from seemory.media.film_opening import FILM_SUFFIXES
 from seemory.media.image import supported_suffixes
 from seemory.media.opening import open_regular, unreadable
 
@@ -36,12 +37,12 @@ def find_files(
     suffixes: frozenset[str] | None = None,
     on_error: FolderError | None = None,
 ) -> Iterator[FileState]:
-    """Every picture file in the folders and files named, each once, in a stable order.
+    """Every picture and film in the folders and files named, each once, in a stable order.
 
-    In folders, files of the `suffixes` (those `supported_suffixes()` gives, unless told otherwise) are found, hidden
-    ones (a leading dot) and those of systems (`@eaDir`, `__MACOSX`, `Thumbs.db`) are not. A file named as a root
-    comes whatever it is called. Links to files are followed, links to folders as well, each folder once, so a loop
-    ends. A folder that cannot be read is told to `on_error` and left out.
+    In folders, files of the `suffixes` (those `supported_suffixes()` gives, and films', unless told otherwise) are
+    found, hidden ones (a leading dot) and those of systems (`@eaDir`, `__MACOSX`, `Thumbs.db`) are not. A file named as
+    a root comes whatever it is called. Links to files are followed, links to folders as well, each folder once, so a
+    loop ends. A folder that cannot be read is told to `on_error` and left out.
 
     Raises UsageError, before the first file, when a root does not exist.
     """
@@ -49,7 +50,8 @@ def find_files(
     for place in places:
         if not os.path.lexists(place):
             raise UsageError(f"{place}: no such file or folder; check the name")
-    wanted = supported_suffixes() if suffixes is None else suffixes
+    # Films also where they cannot be read: each then says what to install, and is not passed over without a word.
+    wanted = supported_suffixes() | FILM_SUFFIXES if suffixes is None else suffixes
     return _walk(places, recursive, wanted, on_error or _unheard)
 
 

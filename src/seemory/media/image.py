@@ -62,7 +62,7 @@ def read_picture(
         plain = pixels.shrunk(image, 2 * floor)
         plain = plain.copy() if plain is image else plain  # never the file's own object, which keeps its blobs alive
         plain.info = {}
-        return Picture(plain, facts, _thumbnail(plain, thumbnail_size, image.info.get("icc_profile")))
+        return Picture(plain, facts, thumbnail_of(plain, thumbnail_size, image.info.get("icc_profile")))
     except MediaError:
         raise
     except Exception as error:  # a decoder may raise anything: struct.error, OverflowError, libheif's own …
@@ -115,7 +115,8 @@ def _true_bits(image: ImageFile.ImageFile) -> int | None:
     return depths[0] if depths and isinstance(depths[0], int) else None
 
 
-def _thumbnail(image: Image.Image, size: int, profile: object) -> bytes:
+def thumbnail_of(image: Image.Image, size: int, profile: object = None) -> bytes:
+    """The small picture of an RGB one as JPEG, its longest side `size` pixels at most; `profile` is its ICC profile."""
     small = image if max(image.size) <= size else image.resize(_within(image.size, size), reducing_gap=1.25)
     # Wide-gamut colours (Display P3, Adobe RGB: some 550 bytes) would look faded without their profile. Only what
     # describes RGB may go along, and nothing big: an sRGB profile of 3 kB says nothing that is not assumed anyway.

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from uuid import UUID
 
 from seemory.embedding.pictures import Embedded, EmbedFiles, Made, MadeBatch, Target, Targets
 from seemory.lookahead import ahead, batches
+from seemory.reembedding.scenes_anew import Anew, scenes_anew
 from seemory.store.backlog import Backlog, Waiting
+from seemory.types import SceneVectors
 
 PAGE = 1000  # items looked up in one query
 LOOK = 32  # items whose bytes the generation may have already, looked up in one query
@@ -47,15 +50,16 @@ def work_off(backlog: Backlog, target: Target, embedding: EmbedFiles, *, retry: 
     """
     targets = Targets(target)
     with ThreadPoolExecutor(1) as writer:
-        wanted = _wanted(backlog, _waiting(backlog, retry))
-        made = map(partial(_embedded, target), embedding.stream(wanted, lambda: targets))
-        yield from ahead(writer, partial(_write, backlog), made, 2)
+        pictures = (waiting for page in _pages(backlog, retry, scenes=False) for waiting in page)
+        made = map(partial(_embedded, target), embedding.stream(_wanted(backlog, pictures), lambda: targets))
+        scenes = (batch for page in _pages(backlog, retry, scenes=True) for batch in scenes_anew(page, target.encoder))
+        yield from ahead(writer, partial(_write, backlog), chain(made, scenes), 2)
 
 
-def _waiting(backlog: Backlog, retry: bool) -> Iterator[Waiting]:
+def _pages(backlog: Backlog, retry: bool, *, scenes: bool) -> Iterator[list[Waiting]]:
     after = UUID(int=0)
-    while page := backlog.page(after, PAGE, retry=retry):
-        yield from page
+    while page := backlog.page(after, PAGE, retry=retry, scenes=scenes):
+        yield page
         after = page[-1].item_id
 
 
@@ -80,13 +84,13 @@ def _look(waiting: Waiting) -> _Wanted:
     return _Wanted(waiting, path, waiting.sha256 if same and waiting.sha256 is not None else waiting.item_id)
 
 
-def _embedded(target: Target, batch: MadeBatch[_Wanted]) -> list[tuple[Waiting, Embedded]]:
+def _embedded(target: Target, batch: MadeBatch[_Wanted]) -> list[Anew]:
     """Each item's vector and record."""
-    done = []
+    done: list[Anew] = []
     for one, made in zip(batch.files, batch.made, strict=True):
         found = one.twin or made.embedded.get(target.encoder.fingerprint)
         vector, record = found or (None, target.encoder.record(error=_reason(one, made)))
-        done.append((one.waiting, (vector, replace(record, frame_path=Path(one.waiting.uri).name))))
+        done.append((one.waiting, vector, replace(record, frame_path=Path(one.waiting.uri).name)))
     return done
 
 
@@ -96,6 +100,7 @@ def _reason(one: _Wanted, made: Made) -> str:
     return (made.error or "the picture could not be read")[:200]
 
 
-def _write(backlog: Backlog, done: Sequence[tuple[Waiting, Embedded]]) -> Done:
-    written = backlog.write([(waiting, vector, record) for waiting, (vector, record) in done])
-    return Done(len(done), written, sum(vector is None for _, (vector, _) in done))
+def _write(backlog: Backlog, done: Sequence[Anew]) -> Done:
+    written = backlog.write(done)
+    failed = sum(made is None or (isinstance(made, SceneVectors) and made.vector is None) for _, made, _ in done)
+    return Done(len(done), written, failed)

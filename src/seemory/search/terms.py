@@ -64,6 +64,10 @@ class Terms:
         """The id of an item named by its id, a unique beginning of it, or its path. Raises ItemNotFound."""
         return item if isinstance(item, UUID) else self._items.resolve(item, self._collection)
 
+    def all_items(self, item: UUID | str) -> list[UUID]:
+        """The ids of the items that are meant: a film's path means all its scenes. Raises ItemNotFound."""
+        return [item] if isinstance(item, UUID) else self._items.resolve_all(item, self._collection)
+
     def picture(self, given: Picture, encoder: Encoder | AbsentEncoder) -> Image:
         """A picture the user gave, upright and no larger than the encoder needs. Raises MediaError."""
         from seemory.media.image import load_picture, read_picture

@@ -11,9 +11,11 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from seemory.store.connect import Database
+from seemory.store.films import scene_columns
+from seemory.store.rows import frame_facts
 from seemory.store.texts import unescape
 from seemory.store.writing import stored
-from seemory.types import EmbeddingRecord, Generation, Kind, Vector
+from seemory.types import EmbeddingRecord, FrameFacts, Generation, Kind, SceneVectors, Vector
 
 # An item of the collection without a row is behind; with `retry`, one whose row has no vector as well.
 _BEHIND = """
@@ -25,10 +27,10 @@ WHERE i.owner_id = %(owner)s AND i.collection_id = (SELECT id FROM seemory.colle
 
 _STAGING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming_backlog (
-    item_id uuid, embedding halfvec, record jsonb
+    item_id uuid, embedding halfvec, record jsonb, frames text[]
 ) ON COMMIT DELETE ROWS"""
 _COPY = "COPY pg_temp.incoming_backlog FROM STDIN (FORMAT BINARY)"
-_TYPES = ["uuid", "halfvec", "jsonb"]
+_TYPES = ["uuid", "halfvec", "jsonb", "text[]"]
 
 # Only while the item is still there and its file still the one that was read. The locks make this wait for a writer who
 # is changing it, and look again; in the order in which writers take them. A statement by itself, because Citus locks no
@@ -39,9 +41,10 @@ FROM seemory.item i JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i
 WHERE i.owner_id = %s AND i.id = ANY (%s)
 ORDER BY a.uri_key FOR SHARE OF a FOR KEY SHARE OF i"""
 _WRITE = """
-INSERT INTO {table} AS v (owner_id, item_id, embedding, metadata)
-SELECT %s, item_id, embedding, record FROM pg_temp.incoming_backlog ORDER BY item_id
-ON CONFLICT (owner_id, item_id) DO UPDATE SET embedding = excluded.embedding, metadata = excluded.metadata
+INSERT INTO {table} AS v (owner_id, item_id, embedding, metadata, frames)
+SELECT %s, item_id, embedding, record, frames::halfvec[] FROM pg_temp.incoming_backlog ORDER BY item_id
+ON CONFLICT (owner_id, item_id) DO UPDATE SET
+    embedding = excluded.embedding, metadata = excluded.metadata, frames = excluded.frames
 WHERE v.embedding IS NULL"""
 
 _TWINS = """
@@ -64,6 +67,12 @@ class Waiting:
     sha256: bytes | None
     bytes: int
     mtime_ns: int
+    frames: tuple[FrameFacts, ...] = ()
+    """Of a scene: the frames that stand for it."""
+
+
+Made = Vector | SceneVectors | None
+"""What was made of an item: a vector, a scene's, or nothing."""
 
 
 def has_backlog(connection: psycopg.Connection[Any], owner: str, generation: Generation) -> bool:
@@ -89,17 +98,20 @@ class Backlog:
             row = connection.execute(statement, _names(self.owner, self.generation, retry)).fetchone()
         return int(row[0]) if row else 0
 
-    def page(self, after: UUID, limit: int, *, retry: bool = False) -> list[Waiting]:
-        """The next items that wait, in the order of their ids."""
+    def page(self, after: UUID, limit: int, *, retry: bool = False, scenes: bool = False) -> list[Waiting]:
+        """The next items that wait, in the order of their ids: scenes of films, or all others."""
         statement = SQL(
-            "SELECT i.id, i.kind, i.ordinal, a.uri, a.sha256, a.bytes, a.mtime_ns"
+            "SELECT i.id, i.kind, i.ordinal, a.uri, a.sha256, a.bytes, a.mtime_ns, i.metadata"
             + _BEHIND
-            + " AND i.id > %(after)s ORDER BY i.id LIMIT %(limit)s"
+            + " AND (i.kind = 'scene') = %(scenes)s AND i.id > %(after)s ORDER BY i.id LIMIT %(limit)s"
         ).format(table=self._table)
-        names = _names(self.owner, self.generation, retry) | {"after": after, "limit": limit}
+        names = _names(self.owner, self.generation, retry) | {"after": after, "limit": limit, "scenes": scenes}
         with self._database.transaction(self.owner) as connection:
             rows = connection.execute(statement, names).fetchall()
-        return [Waiting(item, kind, n, unescape(uri), *rest) for item, kind, n, uri, *rest in rows]
+        return [
+            Waiting(item, kind, n, unescape(uri), sha256, size, mtime_ns, frame_facts(told))
+            for item, kind, n, uri, sha256, size, mtime_ns, told in rows
+        ]
 
     def twins(self, hashes: Sequence[bytes]) -> list[tuple[bytes, tuple[Vector | None, EmbeddingRecord]]]:
         """(sha256, (vector, record)) that the generation has already for files of the same bytes."""
@@ -113,7 +125,7 @@ class Backlog:
             for sha256, vector, record in rows
         ]
 
-    def write(self, done: Sequence[tuple[Waiting, Vector | None, EmbeddingRecord]]) -> int:
+    def write(self, done: Sequence[tuple[Waiting, Made, EmbeddingRecord]]) -> int:
         """How many rows were written, all in one transaction; a vector that is there already is never replaced.
 
         Items that are gone, or whose file was indexed anew since they were read, are passed over.
@@ -124,12 +136,18 @@ class Backlog:
             connection.execute(_STAGING)
             with connection.cursor().copy(_COPY) as copy:
                 copy.set_types(_TYPES)
-                for waiting, vector, record in done:
+                for waiting, made, record in done:
                     if now.get(waiting.item_id) != [waiting.sha256, waiting.mtime_ns]:
                         continue
-                    columns = stored(vector, record, self.generation.dim, waiting.uri)
-                    copy.write_row((waiting.item_id, *columns))
+                    copy.write_row((waiting.item_id, *self._columns(waiting, made, record)))
             return connection.execute(SQL(_WRITE).format(table=self._table), [self.owner]).rowcount
+
+    def _columns(self, waiting: Waiting, made: Made, record: EmbeddingRecord) -> tuple[Any, ...]:
+        """embedding, record, frames."""
+        if isinstance(made, SceneVectors):
+            embedding, frames, document = scene_columns(made, self.generation.dim, waiting.uri)
+            return embedding, document, frames
+        return *stored(made, record, self.generation.dim, waiting.uri), None
 
     def without_vector(self, limit: int) -> list[tuple[UUID, str, str]]:
         """(item id, uri, reason) of items that the generation has no vector for."""

@@ -28,16 +28,19 @@ ANSWERS = "coalesce(g.id = r.generation_id, g.state = 'live')"
 """Whether the generation answers for the owner; for nobody in particular (NULL), whether it is the live one."""
 
 # STORAGE MAIN keeps vectors of more than some 1,000 dimensions in the row, where an exact scan finds them at once. What
-# is wider than an index takes does not fit a page: it lies outside, and no time is spent on trying to shrink it.
+# is wider than an index takes does not fit a page: it lies outside, and no time is spent on trying to shrink it. The
+# vectors of a scene's frames always lie outside: only who asks for the moment reads them.
 _MAKE_TABLE = """
 CREATE TABLE {table} (
     owner_id  text NOT NULL CHECK (owner_id <> ''),
     item_id   uuid NOT NULL,
     embedding halfvec({dim}),
     metadata  jsonb NOT NULL DEFAULT '{{}}',
+    frames    halfvec({dim})[],
     PRIMARY KEY (owner_id, item_id)
 );
 ALTER TABLE {table} ALTER COLUMN embedding SET STORAGE {storage};
+ALTER TABLE {table} ALTER COLUMN frames SET STORAGE EXTERNAL;
 ALTER TABLE {table} ENABLE ROW LEVEL SECURITY;
 ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
 CREATE POLICY owner ON {table}

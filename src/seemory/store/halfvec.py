@@ -8,6 +8,7 @@ once and kept in the adapters that all connections share: no look-up per connect
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,14 @@ class Halfvec:
     """A vector on its way to a `halfvec` parameter or column."""
 
     vector: Vector
+
+
+def as_texts(vectors: Sequence[Vector | None]) -> list[str | None]:
+    """Vectors as pgvector writes them, halves exactly: for a parameter `%s::text[]::halfvec[]`."""
+    return [
+        None if vector is None else "[" + ",".join(map(str, np.asarray(vector, dtype=np.float16).tolist())) + "]"
+        for vector in vectors
+    ]
 
 
 class _HalfvecDumper(Dumper):

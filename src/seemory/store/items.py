@@ -260,6 +260,11 @@ class Items:
         with self._transaction() as connection:
             return naming.resolve(connection, self.owner, text, collection)
 
+    def resolve_all(self, text: str, collection: str) -> list[UUID]:
+        """The items that a person means: a film's path means all its scenes. Raises as `resolve` does."""
+        with self._transaction() as connection:
+            return naming.resolve_all(connection, self.owner, text, collection)
+
     def thumbnail(self, item_id: UUID) -> bytes | None:
         """The small picture of an item as JPEG bytes; None if there is none, or no such item."""
         with self._transaction() as connection:

@@ -12,10 +12,11 @@ import psycopg
 
 from seemory.errors import ItemNotFound, UsageError
 from seemory.store.texts import escape, unescape
+from seemory.timecode import clock
 from seemory.types import Generation
 
 _FIND = """
-SELECT i.id, a.uri FROM seemory.item i
+SELECT i.id, a.uri, i.start_s FROM seemory.item i
 JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i.asset_id
 WHERE i.owner_id = %(owner)s
   AND i.collection_id = (SELECT id FROM seemory.collection WHERE name = %(collection)s)
@@ -56,6 +57,18 @@ def resolve(connection: psycopg.Connection[Any], owner: str, text: str, collecti
     raise ItemNotFound(f"nothing in collection {collection!r} has the id, beginning of an id, or path {text!r}{hint}")
 
 
+def resolve_all(connection: psycopg.Connection[Any], owner: str, text: str, collection: str) -> list[UUID]:
+    """The items that a text means: those that a path has, in their order, or the one that `resolve` finds.
+
+    Raises as it does.
+    """
+    uris = [escape(text.strip()), escape(_absolute(text.strip()))]
+    names = {"owner": owner, "collection": collection, "uris": uris}
+    keys = "a.uri_key = ANY (ARRAY(SELECT md5(name)::uuid FROM unnest(%(uris)s::text[]) AS name)) ORDER BY i.ordinal"
+    found = connection.execute(_FIND + keys, names).fetchall()
+    return [row[0] for row in found] or [resolve(connection, owner, text, collection)]
+
+
 def require_same_collection(collection: str, generation: Generation) -> None:
     """Refuse to write items of one collection with vectors of another.
 
@@ -75,4 +88,5 @@ def _absolute(text: str) -> str:
 
 
 def _list(found: list[tuple[Any, ...]]) -> str:
-    return ", ".join(f"{item_id} ({unescape(uri)})" for item_id, uri in found[:5]) + (" …" if len(found) > 5 else "")
+    named = [(item_id, unescape(uri), "" if start is None else f" at {clock(start)}") for item_id, uri, start in found]
+    return ", ".join(f"{item_id} ({uri}{at})" for item_id, uri, at in named[:5]) + (" …" if len(found) > 5 else "")

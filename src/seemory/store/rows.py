@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from seemory.store.texts import unescape
-from seemory.types import Item, KnownFile
+from seemory.types import FrameFacts, Item, KnownFile
 
 ITEM_COLUMNS = """
 i.id, i.asset_id, i.kind, a.uri, encode(a.sha256, 'hex'), a.bytes, a.width, a.height, a.taken_at, a.camera, a.format,
@@ -30,7 +31,9 @@ def known_columns(alias: str = "a") -> str:
     """The columns of a `KnownFile` as `known_of` takes them, where `state` is joined as `KNOWN_STATE` says."""
     names = ("id", "uri", "bytes", "mtime_ns", "sha256")
     columns = ", ".join(f"{alias}.{name}" for name in names)
-    return f"{columns}, coalesce({alias}.error, state.error), {alias}.missing_at IS NOT NULL, state.embedded"
+    return (
+        f"{columns}, coalesce({alias}.error, state.error), {alias}.missing_at IS NOT NULL, state.embedded, {alias}.kind"
+    )
 
 
 KNOWN_STATE = """
@@ -45,5 +48,16 @@ CROSS JOIN LATERAL (
 
 def known_of(row: tuple[Any, ...]) -> KnownFile:
     """The file that a row of `known_columns` describes."""
-    asset_id, uri, size, mtime_ns, sha256, error, missing, embedded = row
-    return KnownFile(asset_id, unescape(uri), size, mtime_ns, sha256, error, missing, embedded)
+    asset_id, uri, *rest = row
+    return KnownFile(asset_id, unescape(uri), *rest)
+
+
+def frame_facts(metadata: Mapping[str, Any]) -> tuple[FrameFacts, ...]:
+    """The frames that stand for a scene, out of its item's metadata; none where they are not known (an import)."""
+    known = set(FrameFacts.__slots__)
+    told = metadata.get("frames")
+    frames = told if isinstance(told, list) else []
+    try:
+        return tuple(FrameFacts(**{name: one[name] for name in known if name in one}) for one in frames)
+    except TypeError:  # somebody else's "frames"
+        return ()

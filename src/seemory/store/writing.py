@@ -113,6 +113,11 @@ _DROP_ITEMS_OF_FAILED = """
 DELETE FROM seemory.item WHERE owner_id = %(owner)s
   AND asset_id = ANY (ARRAY(SELECT asset_id FROM pg_temp.incoming WHERE error IS NOT NULL))"""
 
+# A film that is a picture now: its scenes are no longer there.
+_DROP_SCENES = """
+DELETE FROM seemory.item WHERE owner_id = %(owner)s AND kind = 'scene'
+  AND asset_id = ANY (ARRAY(SELECT asset_id FROM pg_temp.incoming WHERE kind <> 'scene'))"""
+
 _ITEMS = """
 INSERT INTO seemory.item AS i (owner_id, id, asset_id, collection_id, kind, ordinal, thumbnail, document)
 SELECT %(owner)s, new_item, asset_id, %(collection)s, kind, 0, thumbnail,
@@ -164,7 +169,7 @@ ON CONFLICT (owner_id, item_id) DO UPDATE SET embedding = excluded.embedding, me
 
 
 @dataclass(frozen=True, slots=True)
-class _Beside:
+class Beside:
     """Another generation of the collection's channel: it gets what the live one gets."""
 
     id: int
@@ -195,7 +200,7 @@ def write(
     if not rows:
         return 0
     lock_for_writing(connection, generation.collection)
-    collection, others = _place(connection, owner, generation, covered)
+    collection, others = other_generations(connection, owner, generation, covered)
     register_owner(connection, owner, collection)
     table = Identifier("seemory", generation.table)
     names = {"owner": owner, "collection": collection, "language": language}
@@ -217,6 +222,7 @@ def write(
     written = _insert(connection, _ASSETS, _NOTE_ASSETS, names, distributed)
     if any(outcome.error is not None for outcome, _ in outcomes):
         connection.execute(_DROP_ITEMS_OF_FAILED, names)
+    connection.execute(_DROP_SCENES, names)
     _insert(connection, _ITEMS, _NOTE_ITEMS, names, distributed)
     connection.execute(SQL(_VECTORS).format(table=table), names)
     for other in others:  # a changed picture's vectors of other generations show what it no longer is
@@ -242,7 +248,7 @@ def _insert(
 
 
 def _write_beside(
-    connection: psycopg.Connection[Any], other: _Beside, outcomes: Sequence[FileOutcome], names: dict[str, Any]
+    connection: psycopg.Connection[Any], other: Beside, outcomes: Sequence[FileOutcome], names: dict[str, Any]
 ) -> None:
     rows = {outcome.uri: outcome.beside[other.id] for outcome in outcomes if other.id in outcome.beside}
     if not rows:
@@ -256,9 +262,9 @@ def _write_beside(
     connection.execute(SQL(_BESIDE).format(table=other.table), names)
 
 
-def _place(
+def other_generations(
     connection: psycopg.Connection[Any], owner: str, generation: Generation, covered: Collection[int] | None
-) -> tuple[int, list[_Beside]]:
+) -> tuple[int, list[Beside]]:
     """The collection's number, and the channel's other generations."""
     rows = connection.execute(
         f"""
@@ -275,7 +281,7 @@ def _place(
     if not rows:
         raise UsageError(f"generation {generation.table} of collection {generation.collection!r} no longer exists")
     return rows[0][0], [
-        _Beside(number, Identifier("seemory", table), dim)
+        Beside(number, Identifier("seemory", table), dim)
         for _, number, table, dim, channel, _ in rows
         if number != generation.id and channel == generation.channel
     ]
@@ -314,7 +320,7 @@ def _row(outcome: FileOutcome, source: UUID | None, generation: Generation) -> t
         outcome.sha256,
         outcome.bytes,
         outcome.mtime_ns,
-        *_facts(outcome.facts, outcome.metadata),
+        *facts_columns(outcome.facts, outcome.metadata),
         outcome.thumbnail,
         None if outcome.error is None else clean(outcome.error),
         embedding,
@@ -322,7 +328,8 @@ def _row(outcome: FileOutcome, source: UUID | None, generation: Generation) -> t
     )
 
 
-def _facts(facts: PictureFacts | None, metadata: Mapping[str, Any]) -> tuple[Any, ...]:
+def facts_columns(facts: PictureFacts | None, metadata: Mapping[str, Any]) -> tuple[Any, ...]:
+    """width, height, format, camera, taken_at and metadata as the asset's columns take them."""
     if facts is None:
         return None, None, None, None, None, Jsonb(clean_json(metadata))
     camera = None if facts.camera is None else clean(facts.camera)
