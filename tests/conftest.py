@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,8 @@ def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's own settings must not reach the tests."""
     for name in ("SEEMORY_HOME", "SEEMORY_DATABASE_URL", "SEEMORY_MODEL", "SEEMORY_OWNER", "SEEMORY_COLLECTION"):
         monkeypatch.delenv(name, raising=False)
+    for name in [name for name in os.environ if name.startswith("CLIP_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from seemory import models
 
@@ -86,3 +86,45 @@ def _through(graph, inner: str, output, matrix: np.ndarray) -> None:
     graph.initializer.append(numpy_helper.from_array(matrix.astype(np.float32), "widening"))
     graph.node.append(helper.make_node("MatMul", [inner, "widening"], [output.name]))
     output.type.tensor_type.shape.dim[-1].dim_value = matrix.shape[1]
+
+
+def hanging(folder: Path) -> Path:
+    """The bundled encoder, whose picture tower counts to 2^62 before it answers for a picture that is all white.
+
+    Of any other picture it gives the bundled encoder's vector.
+    """
+    shutil.copytree(BUNDLED, folder)
+    _append(folder / "visual" / "model.onnx", _counting)
+    return folder
+
+
+def _counting(graph, inner: str, output) -> None:
+    scalar = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["go"], ["goes"]),
+            helper.make_node("Add", ["sum", "count_step"], ["summed"]),
+        ],
+        "counting",
+        [scalar("n", TensorProto.INT64, []), scalar("go", TensorProto.BOOL, []), scalar("sum", TensorProto.FLOAT, [])],
+        [scalar("goes", TensorProto.BOOL, []), scalar("summed", TensorProto.FLOAT, [])],
+    )
+    given = {
+        "count_step": np.float32(1),
+        "count_white": np.float32(0.99),  # pixels are brought to -1..1
+        "count_far": np.int64(2**62),
+        "count_none": np.int64(0),
+        "count_go": np.bool_(True),
+        "count_zero": np.float32(0),
+    }
+    graph.initializer.extend(numpy_helper.from_array(np.array(value), name) for name, value in given.items())
+    graph.node.extend(
+        [
+            helper.make_node("ReduceMin", [graph.input[0].name], ["count_darkest"], keepdims=0),
+            helper.make_node("Greater", ["count_darkest", "count_white"], ["count_is_white"]),
+            helper.make_node("Where", ["count_is_white", "count_far", "count_none"], ["count_to"]),
+            helper.make_node("Loop", ["count_to", "count_go", "count_zero"], ["counted"], body=body),
+            helper.make_node("Mul", ["counted", "count_zero"], ["count_nothing"]),
+            helper.make_node("Add", [inner, "count_nothing"], [output.name]),
+        ]
+    )

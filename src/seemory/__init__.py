@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from seemory.memory import Memory
     from seemory.memory import open_memory as open
     from seemory.types import Filter, Hit, Item
+    from seemory.worker.embedder import VisualEmbedder
 
 __version__ = "0.1.0"
-__all__ = ["Filter", "Hit", "Item", "Memory", "SeemoryError", "__version__", "open"]
+__all__ = ["Filter", "Hit", "Item", "Memory", "SeemoryError", "VisualEmbedder", "__version__", "open"]
 
 _HOMES = {
     "Filter": ("seemory.types", "Filter"),
@@ -30,6 +31,7 @@ _HOMES = {
     "Item": ("seemory.types", "Item"),
     "Memory": ("seemory.memory", "Memory"),
     "SeemoryError": ("seemory.errors", "SeemoryError"),
+    "VisualEmbedder": ("seemory.worker.embedder", "VisualEmbedder"),
     "open": ("seemory.memory", "open_memory"),
 }
 

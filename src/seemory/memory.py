@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 from uuid import UUID
 
 from seemory.errors import ItemNotFound, UsageError
@@ -444,8 +444,8 @@ class Memory:
         """
         return self._rooms.adder.forget([found for item in items for found in self._rooms.terms.all_items(item)])
 
-    def stats(self) -> dict[str, object]:
-        """Counts and sizes of the collection, with its encoder."""
+    def stats(self) -> dict[str, Any]:
+        """Counts and sizes of the collection, with its encoder, and how embedding went (`health`)."""
         live = self._rooms.generations.live(self.collection, owner=self.owner)
         return {
             "collection": self.collection,

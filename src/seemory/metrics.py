@@ -55,6 +55,11 @@ class Metrics:
         """Have a counter that somebody else counts, and that is read when the text is made."""
         self._families[name] = _Family("counter", says, read=read)
 
+    def known(self, name: str, says: str, samples: Sequence[tuple[Mapping[str, str], float]]) -> None:
+        """Have a gauge with these values, each with its labels."""
+        counted = {tuple(labels.items()): value for labels, value in samples}
+        self._families[name] = _Family("gauge", says, counted=counted)
+
     def count(self, name: str, /, amount: float = 1.0, **labels: str) -> None:
         """Add to a counter."""
         key = tuple(sorted(labels.items()))
@@ -81,9 +86,9 @@ def _lines(name: str, family: _Family) -> Iterator[str]:
     yield f"# HELP {name} {family.says}"
     yield f"# TYPE {name} {family.kind}"
     if family.read is not None:
-        yield f"{name} {family.read():g}"
+        yield f"{name} {_number(family.read())}"
     for labels, value in family.counted.items():
-        yield f"{name}{_braces(dict(labels))} {value:g}"
+        yield f"{name}{_braces(dict(labels))} {_number(value)}"
     for labels, ranges in family.ranges.items():
         below = 0
         for bound, count in zip((*family.bounds, float("inf")), ranges.counts, strict=True):
@@ -92,6 +97,10 @@ def _lines(name: str, family: _Family) -> Iterator[str]:
             yield f"{name}_bucket{_braces({**dict(labels), 'le': upper})} {below}"
         yield f"{name}_sum{_braces(dict(labels))} {ranges.total:.9g}"
         yield f"{name}_count{_braces(dict(labels))} {below}"
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(float(value))
 
 
 def _braces(labels: Mapping[str, str]) -> str:

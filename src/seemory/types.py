@@ -88,6 +88,15 @@ class EmbeddingRecord:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+def error_text(error: BaseException) -> str:
+    """An exception as a record's `error`: `Type: message`, at most 200 characters."""
+    try:
+        message = str(error)
+    except Exception:  # of a stranger's class
+        message = ""
+    return f"{type(error).__name__}: {message}"[:200]
+
+
 @dataclass(frozen=True, slots=True)
 class PictureFacts:
     """What a picture file says of itself, after the EXIF turn (width and height as a person sees it)."""

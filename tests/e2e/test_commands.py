@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from made_encoders import turned
+from prometheus_client.parser import text_string_to_metric_families
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 SEEMORY = str(Path(sys.executable).with_name("seemory"))
@@ -116,6 +117,23 @@ def test_help_names_every_command_quickly(seemory: Run) -> None:
     assert run.returncode == 0
     for name in ("demo", "index", "search", "similar", "classify", "duplicates", "models", "db", "stats", "doctor"):
         assert name in run.stdout
+
+
+def test_stats_say_how_embedding_went(seemory: Run, photos: Path) -> None:
+    empty = seemory("stats", "--prometheus")
+    assert (empty.returncode, "seemory_files{" in empty.stdout) == (0, True)
+    seemory("index", photos)
+    shown = seemory("stats").stdout
+    assert "100.00%  with a vector" in shown
+    assert "0.00%  out of time" in shown
+    health = json.loads(seemory("stats", "--json").stdout)["health"]
+    assert (health["with_vector"], health["failed"], health["failed_by_reason"]) == (1.0, 0.0, {})
+    assert 0 < health["mean_ms"] <= 10_000
+    text = seemory("stats", "--prometheus").stdout
+    samples = {s.name: s.value for f in text_string_to_metric_families(text) for s in f.samples}
+    assert (samples["seemory_items"], samples["seemory_items_with_vector_ratio"]) == (8, 1)
+    assert samples["seemory_embedding_p95_seconds"] == pytest.approx(health["p95_ms"] / 1000)
+    assert seemory("stats", "--json", "--prometheus").returncode == 2
 
 
 def test_the_database_can_be_reached_with_psql(seemory: Run, photos: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from seemory.errors import ItemNotFound, UsageError
+from seemory.health import EmbeddingFigures, EmbeddingTally, health
 from seemory.store.connect import Database
 from seemory.store.generations import Generations
 from seemory.store.items import Items
@@ -112,6 +113,33 @@ def test_failed_embedding_is_an_item_without_vector(items: Items, query: Query, 
     assert query.nearest(generation, unit(1)) == []
     items.write(generation.collection, generation, [outcome("/a", 1)])
     assert items.known(generation.collection, generation, ["/a"])["/a"].embedded
+
+
+def test_health_is_counted_from_the_stored_records(items: Items, generation: Generation) -> None:
+    def made(n: int, milliseconds: float | None) -> FileOutcome:
+        return replace(outcome(f"/{n}", n), record=EmbeddingRecord("t", "", DIM, inference_time_ms=milliseconds))
+
+    def failed(n: int, error: str) -> FileOutcome:
+        return replace(outcome(f"/{n}", n), vector=None, record=EmbeddingRecord("t", "", DIM, error=error))
+
+    assert items.stats(generation.collection)["health"] == health(EmbeddingFigures(), 0)
+    batch = [made(n, float(n)) for n in range(1, 21)] + [made(21, None)]
+    errors = ("Timeout after 2.0s", "Timeout after 0.5s", "ModelError: a: b", "ValueError: 100% %s")
+    batch += [failed(30 + n, error) for n, error in enumerate(errors)]
+    items.write(generation.collection, generation, batch)
+    assert items.stats(generation.collection)["health"] == {
+        "with_vector": 0.84,
+        "failed": 0.16,
+        "timeout": 0.08,
+        "mean_ms": 10.5,
+        "p95_ms": 19.0,
+        "failed_by_reason": {"Timeout": 0.08, "ModelError": 0.04, "ValueError": 0.04},
+    }
+    tally = EmbeddingTally()
+    for one in batch:
+        assert one.record is not None
+        tally.add(one.record)
+    assert health(tally.figures(), len(batch)) == items.stats(generation.collection)["health"]
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf, 1e9])

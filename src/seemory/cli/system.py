@@ -10,6 +10,7 @@ import click
 
 from seemory.cli.display import print_json
 from seemory.cli.options import as_json, memory_for, where_it_is
+from seemory.errors import UsageError
 
 
 @click.command()
@@ -29,13 +30,22 @@ def demo(photos: Path | None, output: Path, model: str, home: Path | None) -> No
 @click.command()
 @where_it_is
 @as_json
-def stats(json_: bool, **where: Any) -> None:
-    """Say what the memory holds."""
+@click.option("--prometheus", is_flag=True, help="The figures as Prometheus reads them.")
+def stats(json_: bool, prometheus: bool, **where: Any) -> None:
+    """Say what the memory holds, and how embedding went."""
+    if json_ and prometheus:
+        raise UsageError("--json and --prometheus are two forms of the same figures: name one")
     with memory_for(**where) as memory:
         figures = memory.stats()
     if json_:
         print_json(figures)
         return
+    if prometheus:
+        from seemory.health import prometheus as as_prometheus
+
+        click.echo(as_prometheus(figures), nl=False)
+        return
+    figures |= _lines_of(figures.pop("health"))
     for name, value in figures.items():
         if isinstance(value, dict) and not value:
             continue  # a heading with nothing under it
@@ -46,6 +56,21 @@ def stats(json_: bool, **where: Any) -> None:
         else:
             shown = f"{value:,}" if isinstance(value, int) else "-" if value is None else value
             click.echo(f"{name:14} {shown}")
+
+
+def _lines_of(health: Any) -> dict[str, Any]:
+    """The health figures as further lines of the list."""
+    shares = {"with a vector": "with_vector", "failed": "failed", "out of time": "timeout"}
+    return {
+        "embedding": {name: _percent(health[key]) for name, key in shares.items()},
+        "failed by reason": {reason: _percent(share) for reason, share in health["failed_by_reason"].items()},
+        "mean_ms": health["mean_ms"],
+        "p95_ms": health["p95_ms"],
+    }
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.2%}"
 
 
 @click.command()

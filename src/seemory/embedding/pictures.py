@@ -17,7 +17,7 @@ import numpy as np
 from seemory.errors import MediaError, ModelError
 from seemory.media.image import Picture, load_picture, read_picture
 from seemory.models.encoder import Encoder
-from seemory.types import Blob, EmbeddingRecord, FileOutcome, Generation, PictureFacts, Pixels, Vector
+from seemory.types import Blob, EmbeddingRecord, FileOutcome, Generation, PictureFacts, Pixels, Vector, error_text
 
 Embedded = tuple[Vector | None, EmbeddingRecord]
 """A picture's vector and its record; without a vector the record has the reason."""
@@ -154,7 +154,7 @@ def embed(encoder: Encoder, pixels: Sequence[Pixels]) -> list[Embedded]:
     except ModelError as error:
         if len(pixels) > 1:
             return [result for one in pixels for result in embed(encoder, [one])]
-        return [(None, encoder.record(error=f"{type(error).__name__}: {error}"[:200]))]
+        return [(None, encoder.record(error=error_text(error)))]
     record = encoder.record(inference_time_ms=round((time.perf_counter() - start) * 1000 / len(pixels), 2))
     return [(vector, record) for vector in vectors]
 

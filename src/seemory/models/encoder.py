@@ -130,8 +130,8 @@ class Encoder:
         """The picture as the tower's square, `(s, s, 3)` uint8. `image` is upright; raises TowerMissing."""
         return picture.apply(self._rule(), image)
 
-    def embed_pixels(self, pixels: Pixels) -> Vectors:
-        """`(n, d)` float32 of norm 1 for `(n, s, s, 3)` uint8 from `preprocess`.
+    def embed_pixels(self, pixels: Pixels, *, normalise: bool = True) -> Vectors:
+        """`(n, d)` float32 of norm 1 for `(n, s, s, 3)` uint8 from `preprocess`; else as the tower gives them.
 
         Raises TowerMissing, ModelCorrupt for a damaged tower, ModelError when a vector comes out zero or not finite.
         """
@@ -142,7 +142,11 @@ class Encoder:
             )
         if len(pixels) == 0:
             return np.empty((0, self.dim), dtype=np.float32)
-        return self._run_pictures(pixels)
+        if normalise:
+            return self._run_pictures(pixels)
+        found = self._tower_pass(pixels)
+        self._unit(found, "picture")  # a vector without a direction is refused all the same
+        return found
 
     def embed_images(self, images: Sequence[Image.Image]) -> Vectors:
         """`(n, d)` float32 of norm 1 for pictures that are upright already."""
@@ -184,11 +188,11 @@ class Encoder:
             return known
         return self._queries.put(key, self.embed_texts([text])[0])
 
-    def load(self) -> None:
+    def load(self, *, texts: bool = True) -> None:
         """Load the towers now, not at their first use. Raises ModelCorrupt, or ModelError for what a runtime lacks."""
         if self.has_images:
             self._image()
-        if self.has_texts:
+        if self.has_texts and texts:
             self._text()
 
     def text_tower(self) -> tuple[Session, Tokens, int]:
@@ -223,8 +227,12 @@ class Encoder:
         return self.spec.preprocess
 
     def _picture_pass(self, pixels: Pixels | Sequence[Pixels]) -> Vectors:
+        return self._unit(self._tower_pass(pixels), "picture")
+
+    def _tower_pass(self, pixels: Pixels | Sequence[Pixels]) -> Vectors:
+        """As the tower gives them."""
         session, output = self._image()
-        return self._unit(image_vectors(session, np.asarray(pixels), self._rule(), output), "picture")
+        return image_vectors(session, np.asarray(pixels), self._rule(), output)
 
     def _text_pass(self, texts: Sequence[str]) -> Vectors:
         session, tokens, output = self._text()

@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from seemory.health import EmbeddingFigures, health
 from seemory.store.generations import ANSWERS, ROLLED_OUT
 
 _ASSETS = """
@@ -29,6 +30,18 @@ SELECT count(*) FILTER (WHERE v.embedding IS NOT NULL),
        count(*) FILTER (WHERE v.embedding IS NULL AND v.metadata ->> 'error' IS NOT NULL)
 FROM {table} v WHERE v.owner_id = %s"""
 
+_TIMES = """
+SELECT avg(ms), percentile_disc(0.95) WITHIN GROUP (ORDER BY ms)
+FROM (SELECT (metadata ->> 'inference_time_ms')::float8 AS ms FROM {table}
+      WHERE owner_id = %s AND embedding IS NOT NULL AND jsonb_typeof(metadata -> 'inference_time_ms') = 'number'
+     ) AS v"""
+
+# As `seemory.telemetry.reason_of` names them.
+_VECTOR_REASONS = """
+SELECT CASE WHEN error LIKE 'Timeout%%' THEN 'Timeout' ELSE left(split_part(error, ':', 1), 60) END AS reason, count(*)
+FROM (SELECT metadata ->> 'error' AS error FROM {table} WHERE owner_id = %s AND embedding IS NULL) AS v
+WHERE error IS NOT NULL GROUP BY reason ORDER BY count(*) DESC, reason LIMIT 100"""
+
 _SIZE = """
 SELECT coalesce(sum(pg_table_size(t)), 0)::bigint, coalesce(sum(pg_indexes_size(t)), 0)::bigint
 FROM unnest(%s::text[]) AS name, to_regclass(name) AS t"""
@@ -36,7 +49,7 @@ FROM unnest(%s::text[]) AS name, to_regclass(name) AS t"""
 
 def collection_statistics(connection: psycopg.Connection[Any], owner: str, collection: str) -> dict[str, Any]:
     """The owner's counts (assets, items, by_kind, embedded, failed_vectors, errors by reason, failed, missing), and
-    table_bytes and index_bytes, which all owners share."""
+    table_bytes and index_bytes, which all owners share; and `health`: how embedding went, by the stored records."""
     assets, missing, failed = connection.execute(_ASSETS, [owner, collection]).fetchone() or (0, 0, 0)
     by_kind = dict(connection.execute(_KINDS, [owner, collection]).fetchall())
     generations = connection.execute(
@@ -45,10 +58,15 @@ def collection_statistics(connection: psycopg.Connection[Any], owner: str, colle
         {"name": collection, "owner": owner},
     ).fetchall()
     embedded = failed_vectors = 0
+    figures = EmbeddingFigures()
     for name, answers in generations:
         if answers:
-            statement = SQL(_VECTORS).format(table=Identifier("seemory", name))
+            table = Identifier("seemory", name)
+            statement = SQL(_VECTORS).format(table=table)
             embedded, failed_vectors = connection.execute(statement, [owner]).fetchone() or (0, 0)
+            mean, p95 = connection.execute(SQL(_TIMES).format(table=table), [owner]).fetchone() or (None, None)
+            reasons = dict(connection.execute(SQL(_VECTOR_REASONS).format(table=table), [owner]).fetchall())
+            figures = EmbeddingFigures(embedded, reasons, None if mean is None else round(mean, 2), p95)
     tables = ["seemory.asset", "seemory.item", *(f"seemory.{name}" for name, _ in generations)]
     table_bytes, index_bytes = connection.execute(_SIZE, [tables]).fetchone() or (0, 0)
     return {
@@ -60,6 +78,7 @@ def collection_statistics(connection: psycopg.Connection[Any], owner: str, colle
         "failed": failed,
         "errors": dict(connection.execute(_REASONS, [owner, collection]).fetchall()),
         "missing": missing,
+        "health": health(figures, sum(count for kind, count in by_kind.items() if kind != "text")),
         "table_bytes": table_bytes,
         "index_bytes": index_bytes,
     }

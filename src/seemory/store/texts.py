@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 MARK = "\ufdd0"  # a noncharacter: valid UTF-8 that no text contains
 
 _UNSAFE = re.compile(f"[\x00\ud800-\udfff{MARK}]")
@@ -38,6 +40,8 @@ def clean_json(value: Any) -> Any:
     """The value as jsonb can hold it: clean texts, no NaN or infinity, anything unknown as its text."""
     if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, np.generic):
+        return clean_json(value.item())
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, str):
