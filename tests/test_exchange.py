@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -207,3 +209,63 @@ def test_real_vectors_are_found_by_real_words(blank: Memory, shared: Path, tmp_p
     print(f"{len(lists)} pictures: overlap with float32 {same:.3f}, recall@1 {recall[0]:.3f}, @10 {recall[1]:.3f}")
     assert same > 0.98
     assert recall[1] > 0.6
+
+
+IMPORTER = """
+import sys
+from seemory.memory import Memory
+from seemory.settings import read_settings
+home, owner, collection, file = sys.argv[1:]
+with Memory(read_settings(home=home, owner=owner, collection=collection, model="auto")) as memory:
+    memory.import_vectors(file, model="toy", listen=lambda progress: print(progress.done, flush=True))
+"""
+
+
+def test_killed_imports_lose_nothing_and_double_nothing(blank: Memory, tmp_path: Path) -> None:
+    rows, batch = 6_000, 200
+    columns = {"id": [f"n{n}" for n in range(rows)], "caption": ["a cat"] * rows}
+    file = parquet(tmp_path / "many.parquet", vectors(rows), **columns)
+    script = f"from seemory.exchange import files; files.BATCH = {batch}\n{IMPORTER}"
+    arguments = [str(blank.home), blank.owner, blank.collection, str(file)]
+    chance = random.Random()
+    reported = 0
+    for _ in range(4):
+        run = subprocess.Popen([sys.executable, "-c", script, *arguments], stdout=subprocess.PIPE, text=True)
+        assert run.stdout is not None
+        enough = chance.randint(1, 8)
+        for _, line in zip(range(enough), run.stdout, strict=False):
+            reported = max(reported, int(line))
+        run.kill()  # SIGKILL: no clean-up of any kind
+        assert run.wait() != 0, "every kill must hit a run that still had work to do"
+        stored = blank.stats()
+        assert stored["embedded"] == stored["items"] == stored["assets"] >= reported, "what was reported was lost"
+    before = blank.stats()["assets"]
+    assert before < rows
+    report = blank.import_vectors(file, model="toy")
+    assert (report.new, report.known) == (rows - before, before)
+    stats = blank.stats()
+    assert (stats["assets"], stats["items"], stats["embedded"]) == (rows, rows, rows)
+    assert len(set(uris(blank))) == rows
+
+
+def test_batches_before_a_broken_one_are_kept(blank: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seemory.exchange.files.BATCH", 10)
+    wrong = [[1.0] * DIM] * 30 + [[1.0] * (DIM + 1)] * 10
+    with pytest.raises(UsageError, match="16 dimensions"):
+        blank.import_vectors(parquet(tmp_path / "a.parquet", wrong, id=list(range(40))), model="toy")
+    assert blank.stats()["embedded"] == 30
+
+
+def test_many_rows_at_once_with_words_and_odd_lists(blank: Memory, tmp_path: Path) -> None:
+    rows = 2_500  # more than two batches
+    made = vectors(rows)
+    fixed = pa.FixedSizeListArray.from_arrays(pa.array(made.reshape(-1)), DIM)
+    columns = {"id": [str(n) for n in range(rows)], "caption": [f"cat number {n}" for n in range(rows)]}
+    pq.write_table(pa.table(columns | {"vector": fixed}), tmp_path / "fixed.parquet")
+    parquet(tmp_path / "lists.parquet", [*made[:4], None, *made[5:]], **columns)
+    report = blank.import_vectors(tmp_path / "fixed.parquet", model="toy")
+    assert (report.new, report.known, report.described) == (rows, 0, rows)
+    assert blank.search(vector=made[1777], limit=1)[0].uri == "id:1777"
+    again = blank.import_vectors(tmp_path / "lists.parquet", model="toy")
+    assert (again.new, again.known, again.refused["not_finite"]) == (0, rows - 1, 1)
+    assert blank.search(vector=made[2222], limit=1)[0].cosine == pytest.approx(1, abs=2e-3)

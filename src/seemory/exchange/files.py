@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from seemory.errors import UsageError
 
-BATCH = 128  # the writer joins a batch with itself before Postgres has statistics: 1,000 rows took minutes
+BATCH = 1024
 VECTORS = ("vector", "embedding", "embeddings", "image_embedding", "img_emb", "clip_embedding")
 IDS = ("item_id", "id", "image_id", "key")
 PATHS = ("uri", "image_path", "path", "filepath", "url", "file_name")
@@ -169,6 +169,13 @@ def _from_arrow(arrow: ModuleType, column: Any, path: Path) -> NDArray[Any]:
     inner = kind.value_type if lists else None
     if inner is None or not (arrow.types.is_floating(inner) or arrow.types.is_integer(inner)):
         raise UsageError(f"{path}: the vectors' column holds {kind}, and lists of numbers are needed")
+    if len(column) and not column.null_count:  # the usual case, without a Python object for each row
+        fixed = arrow.types.is_fixed_size_list(kind)
+        sizes = np.full(1, kind.list_size) if fixed else np.diff(np.asarray(column.offsets))
+        if (width := int(sizes[0])) and (sizes == width).all():
+            flat = np.asarray(column.flatten())  # absent elements are NaN
+            if flat.dtype != object:
+                return flat.reshape(-1, width)
     lists_of = [None if value.values is None else np.array(value.values) for value in column]
     lengths = Counter(len(value) for value in lists_of if value is not None)
     width = lengths.most_common(1)[0][0] if lengths else 0

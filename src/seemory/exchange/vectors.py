@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seemory.errors import UsageError
-from seemory.exchange.files import BATCH, VectorBatch, VectorRow, read_vectors, write_parquet
+from seemory.exchange.files import VectorBatch, VectorRow, read_vectors, write_parquet
 from seemory.store.describing import LONGEST, Descriptions
 from seemory.store.items import Items
 from seemory.store.query import Query
@@ -23,6 +24,8 @@ from seemory.types import Description, EmbeddingRecord, FileOutcome, Generation,
 
 Refusal = Literal["not_finite", "zero", "without_id", "duplicate_id"]
 Mending = Literal["normalised", "named_by_path", "shared_path"]
+
+_NOTHING_SAID = Description()
 
 
 @dataclass(slots=True)
@@ -68,6 +71,14 @@ def unit_rows(vectors: NDArray[Any]) -> tuple[Vectors, NDArray[np.bool_], NDArra
     return wide.astype(np.float32), ~finite, zero, long
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A batch as the store takes it."""
+
+    outcomes: list[FileOutcome]
+    said: dict[str, Description]
+
+
 class Importer:
     """Brings batches of vectors into one generation."""
 
@@ -81,6 +92,8 @@ class Importer:
         self._covered = covered
         self._ids: set[str] = set()
         self._uris: dict[str, str] = {}
+        self._look = 1
+        """At so many rows, Postgres counts them next."""
         self.report = ImportReport()
 
     def run(self, batches: Iterator[VectorBatch], listen: ProgressListener = ignore) -> ImportReport:
@@ -89,44 +102,53 @@ class Importer:
         Raises:
             UsageError: a batch has another width than the generation; batches before it are kept.
         """
-        start, done, look = time.perf_counter(), 0, BATCH
-        for batch in batches:
-            self._write(batch)
-            done += len(batch.rows)
-            if done >= look:  # plans for empty tables are poor ones
-                self._items.analyze(self._generation)
-                look = done * 8
-            listen(Progress("import", done, unit="vectors"))
+        start, done = time.perf_counter(), 0
+        with ThreadPoolExecutor(1) as pool:  # while Postgres writes one batch, the next is read and made ready
+            writing: Future[None] | None = None
+            for batch in batches:
+                ready = self._make_ready(batch)
+                if writing is not None:
+                    writing.result()
+                    listen(Progress("import", done, unit="vectors"))
+                writing = pool.submit(self._write, ready)
+                done += len(batch.rows)
+            if writing is not None:
+                writing.result()
+                listen(Progress("import", done, unit="vectors"))
         self._items.analyze(self._generation)
         self._items.ensure_index(self._generation)
         self.report.seconds = time.perf_counter() - start
         return self.report
 
-    def _write(self, batch: VectorBatch) -> None:
+    def _make_ready(self, batch: VectorBatch) -> _Ready:
         if batch.vectors.shape[1] != self._generation.dim:
             raise UsageError(
                 f"collection {self._generation.collection!r} holds vectors of {self._generation.dim} dimensions, and "
                 f"these have {batch.vectors.shape[1]}: they were made by another encoder; import them into another one"
             )
         vectors, not_finite, zero, long = unit_rows(batch.vectors)
-        outcomes = []
-        said: dict[str, Description] = {}
+        ready = _Ready([], {})
         for n, row in enumerate(batch.rows):
             if not_finite[n] or zero[n]:
                 self.report.refused["not_finite" if not_finite[n] else "zero"] += 1
             elif (uri := self._uri(row)) is not None:
                 self.report.mended["normalised"] += int(long[n])
-                outcomes.append(self._outcome(row, uri, vectors[n]))
-                if (words := _words(row)) != Description():
-                    said[uri] = words
-        uris = [outcome.uri for outcome in outcomes]
-        known = self._items.known(self._generation.collection, self._generation, uris)
-        self._items.write(self._generation.collection, self._generation, outcomes, self._covered)
-        if said:
-            named = self._descriptions.by_path(list(said))
-            self.report.described += len(self._descriptions.write({named[uri]: said[uri] for uri in named}))
-        self.report.known += len(known)
-        self.report.new += len(outcomes) - len(known)
+                ready.outcomes.append(self._outcome(row, uri, vectors[n]))
+                if (words := _words(row)) != _NOTHING_SAID:
+                    ready.said[uri] = words
+        return ready
+
+    def _write(self, ready: _Ready) -> None:
+        items, generation = self._items, self._generation
+        written = items.write_telling_new(generation.collection, generation, ready.outcomes, self._covered)
+        self.report.new += written.new
+        self.report.known += written.files - written.new
+        if self.report.written >= self._look:  # plans for empty tables are poor ones
+            items.analyze(generation)
+            self._look = self.report.written * 8
+        if ready.said:
+            named = self._descriptions.by_path(list(ready.said))
+            self.report.described += len(self._descriptions.write({named[uri]: ready.said[uri] for uri in named}))
 
     def _uri(self, row: VectorRow) -> str | None:
         """The name that the row is kept under, the same at every import; None if it is refused."""
@@ -150,7 +172,9 @@ class Importer:
         facts, metadata = _facts(row)
         model, _, pretrained = self._generation.model.partition("__")
         kind: Kind = row.metadata["kind"] if row.metadata.get("kind") in get_args(Kind) else "image"
-        record = EmbeddingRecord(model, pretrained, self._generation.dim, device="imported", frame_path=Path(uri).name)
+        record = EmbeddingRecord(
+            model, pretrained, self._generation.dim, device="imported", frame_path=uri.rstrip("/").rpartition("/")[2]
+        )
         return FileOutcome(
             uri, bytes=0, mtime_ns=0, kind=kind, facts=facts, metadata=metadata, vector=vector, record=record
         )

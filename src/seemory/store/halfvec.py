@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from psycopg import postgres
 from psycopg.abc import Buffer
 from psycopg.adapt import AdaptersMap, Dumper, Loader
@@ -26,7 +27,7 @@ from seemory.types import Vector
 class Halfvec:
     """A vector on its way to a `halfvec` parameter or column."""
 
-    vector: Vector
+    vector: Vector | NDArray[np.float16]
 
 
 def as_texts(vectors: Sequence[Vector | None]) -> list[str | None]:

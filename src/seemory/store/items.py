@@ -22,7 +22,7 @@ from seemory.store.rows import ITEM_COLUMNS, KNOWN_STATE, WHOLE_ITEM_COLUMNS, it
 from seemory.store.statistics import collection_statistics
 from seemory.store.texts import escape, unescape
 from seemory.store.vocabulary import rename
-from seemory.store.writing import write
+from seemory.store.writing import Written, write
 from seemory.types import FileOutcome, Filter, Generation, Item, KnownFile
 
 _FROM = """
@@ -116,10 +116,19 @@ class Items:
             UsageError: a vector has another width than its generation.
             GenerationsChanged: the collection has other generations by now than `covered`, or another live one.
         """
+        return self.write_telling_new(collection, generation, outcomes, covered).files
+
+    def write_telling_new(
+        self,
+        collection: str,
+        generation: Generation,
+        outcomes: Sequence[FileOutcome],
+        covered: Collection[int] | None = None,
+    ) -> Written:
+        """What `write` gives, and how many of the files the collection had not met before."""
         naming.require_same_collection(collection, generation)
         with self._transaction() as connection:
-            pairs = [(outcome, None) for outcome in outcomes]
-            return self._write(connection, generation, pairs, covered)
+            return self._write(connection, generation, [(outcome, None) for outcome in outcomes], covered)
 
     def copy_vectors(
         self,
@@ -134,7 +143,7 @@ class Items:
         """
         naming.require_same_collection(collection, generation)
         with self._transaction() as connection:
-            return self._write(connection, generation, pairs, covered)
+            return self._write(connection, generation, pairs, covered).files
 
     def _write(
         self,
@@ -142,7 +151,7 @@ class Items:
         generation: Generation,
         pairs: Sequence[tuple[FileOutcome, UUID | None]],
         covered: Collection[int] | None,
-    ) -> int:
+    ) -> Written:
         distributed = self._database.distributed
         return write(connection, self.owner, generation, pairs, covered, self._language, distributed=distributed)
 

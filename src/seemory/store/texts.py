@@ -7,6 +7,7 @@ EXIF means nothing, such characters are replaced.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -19,6 +20,8 @@ MARK = "\ufdd0"  # a noncharacter: valid UTF-8 that no text contains
 _UNSAFE = re.compile(f"[\x00\ud800-\udfff{MARK}]")
 _ESCAPED = re.compile(f"{MARK}([0-9a-f]{{4}})")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_DOUBTFUL = re.compile(r"\\u(0000|d[89a-f])")  # in JSON as ASCII: NUL and surrogates, and what only looks like them
+_ENCODER = json.JSONEncoder(allow_nan=False)
 
 
 def escape(text: str) -> str:
@@ -51,3 +54,12 @@ def clean_json(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [clean_json(item) for item in value]
     return clean(str(value))
+
+
+def json_text(value: Any) -> str:
+    """The value as the JSON that jsonb can hold: of `clean_json`, which is only asked where something is to clean."""
+    try:
+        text = _ENCODER.encode(value)
+    except (TypeError, ValueError):
+        return _ENCODER.encode(clean_json(value))
+    return _ENCODER.encode(clean_json(value)) if _DOUBTFUL.search(text) else text

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID, uuid4
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import numpy as np
 import psycopg
@@ -23,7 +23,7 @@ from seemory.store.generations import ANSWERS, ROLLED_OUT
 from seemory.store.halfvec import Halfvec
 from seemory.store.locks import lock_for_writing
 from seemory.store.owners import register_owner
-from seemory.store.texts import clean, clean_json, escape
+from seemory.store.texts import clean, escape, json_text
 from seemory.store.vocabulary import note_words
 from seemory.types import EmbeddingRecord, FileOutcome, Generation, PictureFacts, Vector
 
@@ -33,7 +33,8 @@ from seemory.types import EmbeddingRecord, FileOutcome, Generation, PictureFacts
 _STAGING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     uri text, uri_key uuid GENERATED ALWAYS AS (md5(uri)::uuid) STORED,
-    new_asset uuid, new_item uuid, asset_id uuid, item_id uuid, source uuid,
+    new_asset uuid DEFAULT gen_random_uuid(), new_item uuid DEFAULT gen_random_uuid(),
+    asset_id uuid, item_id uuid, source uuid,
     kind text, sha256 bytea, bytes bigint, mtime_ns bigint,
     width integer, height integer, format text, camera text, taken_at timestamptz, metadata jsonb,
     thumbnail bytea, error text, embedding halfvec, record jsonb, changed boolean
@@ -41,8 +42,6 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
 
 _COLUMNS: dict[str, str] = {
     "uri": "text",
-    "new_asset": "uuid",
-    "new_item": "uuid",
     "source": "uuid",
     "kind": "text",
     "sha256": "bytea",
@@ -131,7 +130,7 @@ ON CONFLICT (owner_id, asset_id, ordinal) DO UPDATE SET
 RETURNING i.asset_id, i.id"""
 _NOTE_ITEMS = "UPDATE pg_temp.incoming n SET item_id = written.id FROM written WHERE written.key = n.asset_id"
 
-_WRITTEN = "SELECT item_id FROM pg_temp.incoming WHERE item_id IS NOT NULL"
+_WRITTEN = "SELECT item_id, asset_id = new_asset FROM pg_temp.incoming"
 
 _VECTORS = """
 INSERT INTO {table} (owner_id, item_id, embedding, metadata)
@@ -177,6 +176,14 @@ class Beside:
     dim: int
 
 
+class Written(NamedTuple):
+    """What became of a batch."""
+
+    files: int
+    new: int
+    """Those of them that the collection had not met before."""
+
+
 def write(
     connection: psycopg.Connection[Any],
     owner: str,
@@ -186,7 +193,7 @@ def write(
     language: str = "english",
     *,
     distributed: bool = False,
-) -> int:
+) -> Written:
     """How many files were written; each outcome may name an asset of the same bytes to take what it lacks from.
 
     Args:
@@ -198,7 +205,7 @@ def write(
     """
     rows = {outcome.uri: _row(outcome, source, generation) for outcome, source in outcomes}  # the last one wins
     if not rows:
-        return 0
+        return Written(0, 0)
     lock_for_writing(connection, generation.collection)
     collection, others = other_generations(connection, owner, generation, covered)
     register_owner(connection, owner, collection)
@@ -230,9 +237,10 @@ def write(
         if sources:
             connection.execute(SQL(_COPY_OVER).format(table=other.table), names)
         _write_beside(connection, other, [outcome for outcome, _ in outcomes], names)
-    items = [item_id for (item_id,) in connection.execute(_WRITTEN)]
+    rows_now = connection.execute(_WRITTEN).fetchall()
+    items = [item_id for item_id, _ in rows_now if item_id is not None]
     note_words(connection, owner, collection, items, [language])
-    return written
+    return Written(written, sum(new for _, new in rows_now))
 
 
 def _insert(
@@ -287,6 +295,10 @@ def other_generations(
     ]
 
 
+def _as_jsonb(value: Any) -> Jsonb:
+    return Jsonb(json_text(value), dumps=str)  # it is text already
+
+
 def stored(vector: Vector | None, record: EmbeddingRecord | None, dim: int, uri: str) -> tuple[Halfvec | None, Jsonb]:
     """The two columns of a vector's row: its halves (None where it has no direction), and its record with the reason.
 
@@ -295,7 +307,7 @@ def stored(vector: Vector | None, record: EmbeddingRecord | None, dim: int, uri:
     """
     document = record.as_json() if record else {}
     if vector is None:
-        return None, Jsonb(clean_json(document))
+        return None, _as_jsonb(document)
     if vector.shape != (dim,):
         raise UsageError(
             f"this generation takes vectors of {dim} dimensions, and {uri!r} came with shape {vector.shape}: "
@@ -305,16 +317,14 @@ def stored(vector: Vector | None, record: EmbeddingRecord | None, dim: int, uri:
         half = vector.astype(np.float16)
     if not np.isfinite(half).all() or not half.any():  # neither has a direction; an index would lose it unseen
         document |= {"error": "ValueError: the vector has no direction (it is zero or not finite)"}
-        return None, Jsonb(clean_json(document))
-    return Halfvec(vector), Jsonb(clean_json(document))
+        return None, _as_jsonb(document)
+    return Halfvec(half), _as_jsonb(document)
 
 
 def _row(outcome: FileOutcome, source: UUID | None, generation: Generation) -> tuple[Any, ...]:
     embedding, record = stored(outcome.vector, outcome.record, generation.dim, outcome.uri)
     return (
         escape(outcome.uri),
-        uuid4(),
-        uuid4(),
         source,
         outcome.kind,
         outcome.sha256,
@@ -331,7 +341,7 @@ def _row(outcome: FileOutcome, source: UUID | None, generation: Generation) -> t
 def facts_columns(facts: PictureFacts | None, metadata: Mapping[str, Any]) -> tuple[Any, ...]:
     """width, height, format, camera, taken_at and metadata as the asset's columns take them."""
     if facts is None:
-        return None, None, None, None, None, Jsonb(clean_json(metadata))
+        return None, None, None, None, None, _as_jsonb(metadata)
     camera = None if facts.camera is None else clean(facts.camera)
     return (
         facts.width,
@@ -339,7 +349,7 @@ def facts_columns(facts: PictureFacts | None, metadata: Mapping[str, Any]) -> tu
         clean(facts.format),
         camera,
         _moment(facts.taken_at),
-        Jsonb(clean_json(facts.metadata)),
+        _as_jsonb(facts.metadata),
     )
 
 
