@@ -159,7 +159,7 @@ def test_stored_vectors_are_the_encoders_own(memory: Memory, photos: Path) -> No
     encoder = memory.encoder
     for path in photos.iterdir():
         [direct] = encoder.embed_images([load_picture(path, target=encoder.image_size).image])
-        hit = next(h for h in memory.search(image=path, limit=1))
+        [hit] = memory.search(vector=direct, limit=1)
         assert Path(hit.uri) == path
         assert hit.cosine == pytest.approx(1.0, abs=1e-3)
         assert np.linalg.norm(direct) == pytest.approx(1.0, abs=1e-5)

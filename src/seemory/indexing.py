@@ -1,8 +1,9 @@
 """Files → items with vectors: walk, hash, decode, embed and write, as one bounded pipeline.
 
 Each file costs only what is new about it: an unchanged one (size and time of change) costs a look, known bytes under a
-new name cost a hash, a new picture costs a forward pass. While one batch is written the next is embedded, and a file is
-reported only when it is committed; so a kill loses at most these two batches, and the next run goes on from there.
+new name cost a hash, a new picture costs a forward pass; of several new files with the same bytes, one does. While one
+batch is written the next is embedded, and a file is reported only when it is committed; so a kill loses at most these
+two batches, and the next run goes on from there.
 
 A picture goes to the live generation and to the one beside it, if there is one. Should an operator change them while a
 batch is under way, the store refuses it whole, and it is made again for the generations there are then.
@@ -16,7 +17,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +32,7 @@ from seemory.index_report import FileResult, IndexReport, Settled
 from seemory.lookahead import ahead, batches
 from seemory.media.files import FileState, find_files, hash_file
 from seemory.media.film_opening import is_film
+from seemory.same_bytes import UnderWay
 from seemory.store.items import Items
 from seemory.telemetry import ProgressListener, ignore
 from seemory.types import FileOutcome, Generation, KnownFile
@@ -131,19 +133,16 @@ class Indexer:
         for result in unreadable:
             settled.add(result)
         # Pools of their own: hashing waits for the disk, and must not stand in line behind decoding.
-        with ThreadPoolExecutor(2) as hashers, ThreadPoolExecutor(1) as writer:
+        with (
+            ThreadPoolExecutor(2, "seemory-hash") as hashers,
+            ThreadPoolExecutor(1, "seemory-write") as writer,
+        ):
             candidates = self._changed(files, settled, retry_failed, reprocess)
             hashed = ahead(hashers, self._hash, candidates, 2 * HASHED)
-            fresh = self._unknown_bytes(hashed, settled, reprocess)
-            films: list[Candidate] = []
-            pictures = (one for one in fresh if not _set_aside(one, films))
-            embedded = map(_batch, self._embedding.stream(pictures, self._targets))
-            write = partial(self._write, settled)
-            for _ in ahead(writer, write, embedded, 2):  # one batch is written while the next is embedded
-                yield from settled.drain()
-        for film in films:
-            settled.add(self._films.index(film, settled.under_way))
-            yield from settled.drain()
+            in_hand: UnderWay[Candidate] = UnderWay()
+            yield from self._bring(hashed, writer, settled, reprocess, in_hand)
+            if in_hand.waiting:  # what they waited for is written: it has a vector, or this one fails alike
+                yield from self._bring(in_hand.waiting, writer, settled, reprocess)
         for target in self._targets().all:
             with suppress(GenerationsChanged):  # it was dropped a moment ago and needs no index
                 self._items.ensure_index(target.generation)
@@ -183,10 +182,36 @@ class Indexer:
         except (OSError, MediaError) as error:
             return replace(candidate, error=str(error))
 
-    def _unknown_bytes(self, hashed: Iterable[Candidate], settled: Settled, reprocess: bool) -> Iterator[Candidate]:
-        """The files whose bytes the store has no vector for; the others are settled by their hash alone."""
+    def _bring(
+        self,
+        hashed: Iterable[Candidate],
+        writer: Executor,
+        settled: Settled,
+        reprocess: bool,
+        in_hand: UnderWay[Candidate] | None = None,
+    ) -> Iterator[FileResult]:
+        """Embed and write what is new of the files; the others are settled by their hash, or wait in `in_hand`.
+
+        Films come last, each alone: one takes minutes, and pictures need not wait for it.
+        """
+        films: list[Candidate] = []
+        fresh = self._unknown_bytes(hashed, settled, reprocess, in_hand)
+        pictures = (one for one in fresh if not _set_aside(one, films))
+        embedded = map(_batch, self._embedding.stream(pictures, self._targets))
+        write = partial(self._write, settled, in_hand)
+        for _ in ahead(writer, write, embedded, 2):  # one batch is written while the next is embedded
+            yield from settled.drain()
+        for film in films:
+            settled.add(self._films.index(film, settled.under_way))
+            yield from settled.drain()
+
+    def _unknown_bytes(
+        self, hashed: Iterable[Candidate], settled: Settled, reprocess: bool, in_hand: UnderWay[Candidate] | None
+    ) -> Iterator[Candidate]:
+        """The files whose bytes the store has no vector for; the others are settled by their hash, or wait."""
         for group in batches(hashed, HASHED):
             hashes = [c.sha256 for c in group if c.sha256 is not None]
+            busy = in_hand.among(hashes) if in_hand else set()
             known = self._ask(lambda live, hashes=hashes: self._items.by_hash(self._collection, live, hashes))  # type: ignore[misc]
             pairs = []
             for candidate in group:
@@ -194,8 +219,14 @@ class Indexer:
                     self._write_unread(candidate)
                     settled.add(FileResult(candidate.uri, "failed", candidate.error))
                     continue
-                twins = [k for k in known.get(candidate.sha256 or b"", ()) if k.embedded]
-                if not twins or (reprocess and candidate.known is not None):
+                assert candidate.sha256 is not None
+                twins = [k for k in known.get(candidate.sha256, ()) if k.embedded]
+                if not twins and in_hand and candidate.sha256 in busy:
+                    in_hand.waiting.append(candidate)
+                elif not twins or (reprocess and candidate.known is not None):
+                    if in_hand:
+                        busy.add(candidate.sha256)
+                        in_hand.begin(candidate.sha256)
                     yield candidate
                 elif any(twin.uri == candidate.uri for twin in twins):  # rewritten with the same bytes
                     self._items.touch([(candidate.known or twins[0]).asset_id], [(candidate.bytes, candidate.mtime_ns)])
@@ -203,7 +234,7 @@ class Indexer:
                 elif candidate.known is None and (gone := _gone(twins)) is not None:
                     self._items.move(gone.asset_id, candidate.uri, candidate.bytes, candidate.mtime_ns)
                     twins.remove(gone)
-                    known[candidate.sha256 or b""] = [replace(gone, uri=candidate.uri), *twins]
+                    known[candidate.sha256] = [replace(gone, uri=candidate.uri), *twins]
                     settled.add(FileResult(candidate.uri, "moved"))
                 elif twins[0].kind == "scene":
                     settled.add(self._films.copy(candidate, twins[0], settled.under_way))
@@ -246,9 +277,12 @@ class Indexer:
         assert len(made) == 1, "what was one batch is one batch again"
         return _batch(made[0])
 
-    def _write(self, settled: Settled, batch: _Batch) -> None:
+    def _write(self, settled: Settled, in_hand: UnderWay[Candidate] | None, batch: _Batch) -> None:
         """Commit a batch; only then are its files settled."""
-        for outcome in self._commit(batch, self._again).outcomes:
+        batch = self._commit(batch, self._again)
+        if in_hand:
+            in_hand.written([one.sha256 for one in batch.candidates if one.sha256 is not None])
+        for outcome in batch.outcomes:
             error = outcome.error or (outcome.record.error if outcome.record else None)
             settled.add(FileResult(outcome.uri, "failed" if error else "indexed", error))
 

@@ -52,6 +52,9 @@ COUNTERS = {
     "texts_embedded": Counter("Texts that went through a text tower."),
     "queries_embedded": Counter("Texts of queries whose vector was asked for."),
     "queries_remembered": Counter("Of these, the ones whose vector was known from before: no forward pass."),
+    "image_passes": Counter("Forward passes of picture towers."),
+    "pictures_embedded": Counter("Pictures that went through a picture tower."),
+    "pictures_decoded": Counter("Picture files that were decoded, or were tried to be."),
 }
 """All there are, by name."""
 

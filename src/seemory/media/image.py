@@ -12,6 +12,7 @@ from PIL import Image, ImageFile
 from seemory.errors import MediaError
 from seemory.media import exif, pixels, raw
 from seemory.media.opening import PICTURE_SUFFIXES, open_image, open_regular, read_head, unreadable
+from seemory.telemetry import COUNTERS
 from seemory.types import PictureFacts
 
 _THUMBNAIL_QUALITY = 80
@@ -51,6 +52,7 @@ def read_picture(
 ) -> Picture:
     """`load_picture` for an open, seekable binary stream; `suffix` only helps to tell camera RAW from TIFF."""
     floor = max(2 * target, thumbnail_size, 1)
+    COUNTERS["pictures_decoded"].add()
     try:
         head = read_head(stream)
         if raw.is_raw(head, suffix):

@@ -44,6 +44,8 @@ def image_vectors(session: Session, pixels: Pixels, rule: Preprocess, output: in
             if port.name != picture.name:
                 feeds[port.name] = np.ones((len(batch), rule.size, rule.size), dtype=port.dtype)
         found = session.run(feeds)[output]
+        COUNTERS["image_passes"].add()
+        COUNTERS["pictures_embedded"].add(stop - start)
         if found.ndim == 3:
             found = found[:, 0]
         parts.append(found[: stop - start].astype(np.float32, copy=False))

@@ -89,6 +89,11 @@ class Searcher:
         """The example that a picture makes."""
         return Example(self.encoder.embed_images([picture])[0], "image_to_image", weight)
 
+    def same_bytes(self, sha256: bytes, weight: float = 1.0) -> Example | None:
+        """The example that a picture file makes whose bytes the owner has in this collection: no forward pass."""
+        found = self._query.vector_of_bytes(self.generation, sha256)
+        return None if found is None else Example(found, "image_to_image", weight)
+
     def ready(self, vector: ArrayLike, weight: float = 1.0) -> Example:
         """The example that a vector makes which the same encoder made elsewhere.
 

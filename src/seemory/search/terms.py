@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,7 +53,7 @@ class Terms:
         """
         examples = []
         if image is not None:
-            examples.append(searcher.picture(self.picture(image, searcher.encoder)))
+            examples.append(self.look(searcher, image))
         if like is not None:
             examples.append(searcher.item(self.item(like)))
         if vector is not None:
@@ -68,25 +70,49 @@ class Terms:
         """The ids of the items that are meant: a film's path means all its scenes. Raises ItemNotFound."""
         return [item] if isinstance(item, UUID) else self._items.resolve_all(item, self._collection)
 
+    def look(self, searcher: Searcher, given: Picture, weight: float = 1.0) -> Example:
+        """The example that a picture makes: the stored vector of bytes the memory has, else one of a forward pass.
+
+        Raises MediaError, and what an encoder that is not here raises.
+        """
+        known = searcher.same_bytes(_sha256(given), weight)
+        return known or searcher.picture(self.picture(given, searcher.encoder), weight)
+
     def picture(self, given: Picture, encoder: Encoder | AbsentEncoder) -> Image:
         """A picture the user gave, upright and no larger than the encoder needs. Raises MediaError."""
         from seemory.media.image import load_picture, read_picture
 
         if isinstance(given, bytes):
             return read_picture(BytesIO(given), target=encoder.image_size, max_pixels=self._max_pixels).image
-        try:
-            picture = load_picture(Path(given).expanduser(), target=encoder.image_size, max_pixels=self._max_pixels)
-        except MediaError as error:
-            raise type(error)(f"{given}: {error}") from error
-        return picture.image
+        with _naming(given):
+            where = Path(given).expanduser()
+            return load_picture(where, target=encoder.image_size, max_pixels=self._max_pixels).image
 
     def _term(self, searcher: Searcher, term: str, weight: float) -> Example:
         path = Path(term).expanduser()
         if path.is_file():
-            return searcher.picture(self.picture(path, searcher.encoder), weight)
+            return self.look(searcher, path, weight)
         if looks_like_id(term):
             return searcher.item(self.item(term), weight)
         return searcher.words(term, weight)
+
+
+def _sha256(given: Picture) -> bytes:
+    from seemory.media.files import hash_file
+
+    if isinstance(given, bytes):
+        return sha256(given).digest()
+    with _naming(given):
+        return hash_file(Path(given).expanduser())
+
+
+@contextmanager
+def _naming(path: Paths) -> Iterator[None]:
+    """Puts the file's name before the message of a MediaError."""
+    try:
+        yield
+    except MediaError as error:
+        raise type(error)(f"{path}: {error}") from error
 
 
 def looks_like_id(term: str) -> bool:

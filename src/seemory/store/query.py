@@ -138,6 +138,20 @@ class Query:
         with self._database.transaction(self.owner) as connection, connection.cursor(binary=True) as cursor:
             return dict(cursor.execute(statement, [self.owner, list(item_ids)]).fetchall())
 
+    def vector_of_bytes(self, generation: Generation, sha256: bytes) -> Vector | None:
+        """The stored vector of the owner's picture file with those bytes, `(d,)` float32; None where there is none."""
+        statement = SQL(
+            "SELECT v.embedding FROM seemory.asset a "
+            "JOIN seemory.item i ON i.owner_id = a.owner_id AND i.asset_id = a.id AND i.ordinal = 0 "
+            "JOIN {} v ON v.owner_id = i.owner_id AND v.item_id = i.id "
+            "WHERE a.owner_id = %s AND a.sha256 = %s AND i.kind = 'image' AND v.embedding IS NOT NULL "
+            "AND a.collection_id = (SELECT id FROM seemory.collection WHERE name = %s) LIMIT 1"
+        ).format(Identifier("seemory", generation.table))
+        values = [self.owner, sha256, generation.collection]
+        with self._database.transaction(self.owner) as connection, connection.cursor(binary=True) as cursor:
+            row = cursor.execute(statement, values).fetchone()
+        return row[0] if row else None
+
     def cosines(self, generation: Generation, vector: Vector, item_ids: Sequence[UUID]) -> dict[UUID, float]:
         """The cosine of a query vector to each of those items that have one."""
         # The + 0 hides the distance from the index: every row that was asked for is compared.
