@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -286,9 +285,10 @@ class Rooms:
     def local_embedding(self, workers: int | None = None) -> LocalEmbedding:
         """Decodes and embeds in this process."""
         from seemory.embedding.local import LocalEmbedding, Pace
+        from seemory.models.session import available_cores
 
         options = self.settings
-        threads = workers or options.index.workers or min(8, os.cpu_count() or 1)
+        threads = workers or options.index.workers or min(8, available_cores())
         return LocalEmbedding(
             Pace(threads, options.index.batch_size, options.media.max_pixels, options.media.thumbnail_size)
         )

@@ -40,7 +40,7 @@ class LocalEmbedding:
             return file, self._decode(file, [target.encoder for target in latest.all])
 
         with (
-            ThreadPoolExecutor(pace.workers) as decoders,
+            ThreadPoolExecutor(pace.workers, "seemory-decode") as decoders,
             closing(ahead(decoders, read, files, pace.batch_size + 2 * pace.workers)) as decoded,
         ):
             for batch in batches(decoded, pace.batch_size):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -141,10 +142,28 @@ class OnnxSession:
 
 
 def available_cores() -> int:
-    """The cores this process may use: at most what a container or `taskset` leaves it."""
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
+    """The cores this process may use: at most what `taskset` or a container's share of the processor leaves it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, quota(Path("/sys/fs/cgroup")) or cores))
+
+
+def quota(cgroup: Path) -> int | None:
+    """The cores that a Linux control group allows, rounded up (`docker run --cpus 1.5` is 2); None: no limit is told.
+
+    Its folder is read in either version: `cpu.max`, or `cpu/cpu.cfs_quota_us` and `cpu/cpu.cfs_period_us`.
+    """
+    try:
+        allowed, period = (cgroup / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            allowed = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
+        except OSError:
+            return None
+    try:
+        return math.ceil(int(allowed) / int(period)) if int(allowed) > 0 else None
+    except (ValueError, ZeroDivisionError):  # "max"
+        return None
 
 
 def _port(item: Any, path: Path) -> Port:
