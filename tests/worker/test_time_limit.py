@@ -247,8 +247,9 @@ def test_a_pass_that_keeps_pythons_lock_ends_without_its_worker(tmp_path: Path) 
     document = read_frame(started.stdout)
     assert document is not None
     assert "ready" in document[0]
+    time.sleep(1)  # the pass has the lock by now: an idle process would end with its worker at once
     started.stdin.close()
-    time.sleep(2)
+    time.sleep(1)
     assert started.poll() is None, "it was to hang"
     assert started.wait(20) != 0
     started.stdout.close()
