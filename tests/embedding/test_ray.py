@@ -24,7 +24,6 @@ from seemory.embedding.on_ray import RayEmbedding
 from seemory.embedding.pictures import Targets
 from seemory.embedding.ray_worker import Duty, Worker
 from seemory.errors import ClusterUnreachable, CollectionMismatch, ModelUnavailable, UsageError
-from seemory.indexing import Indexer
 from seemory.memory import Memory
 
 BATCH = 4
@@ -64,7 +63,7 @@ def on(cluster: Any, memory: Memory, worker: type[Worker] = Worker) -> RayEmbedd
 
 def index(cluster: Any, memory: Memory, folder: Path, worker: type[Worker] = Worker) -> Any:
     with on(cluster, memory, worker) as embedding:
-        return Indexer(memory._rooms.items, memory._rooms.targets, embedding).run([folder])
+        return memory._rooms.indexer(embedding).run([folder])
 
 
 def vectors(memory: Memory, number: int = 0) -> dict[str, Any]:
@@ -178,7 +177,7 @@ def test_a_node_that_leaves_takes_nothing_with_it(cluster: Any, memory: Memory, 
     leaving = next(node for node in cluster.worker_nodes)
     indexed = 0
     with on(cluster, memory) as embedding:
-        results = Indexer(memory._rooms.items, memory._rooms.targets, embedding).stream([many])
+        results = memory._rooms.indexer(embedding).stream([many])
         for result in results:
             assert result.status == "indexed", result.error
             indexed += 1

@@ -237,13 +237,14 @@ def scene_columns(made: SceneVectors, dim: int, uri: str) -> tuple[Halfvec | Non
     Raises:
         UsageError: a vector has another width than `dim`.
     """
-    embedding, record = stored(made.vector, made.record, dim, uri)
     if not made.frame_records:
+        embedding, record = stored(made.vector, made.record, dim, uri)
         return embedding, None, record
     for vector in made.frames:
         stored(vector, None, dim, uri)
-    own = {"frames": [clean_json(one.as_json()) for one in made.frame_records]}
-    return embedding, as_texts(made.frames), Jsonb(record.obj | own)
+    frames = {"frames": [one.as_json() for one in made.frame_records]}
+    embedding, record = stored(made.vector, made.record, dim, uri, frames)
+    return embedding, as_texts(made.frames), record
 
 
 def _record(document: Mapping[str, Any]) -> EmbeddingRecord:

@@ -299,13 +299,17 @@ def _as_jsonb(value: Any) -> Jsonb:
     return Jsonb(json_text(value), dumps=str)  # it is text already
 
 
-def stored(vector: Vector | None, record: EmbeddingRecord | None, dim: int, uri: str) -> tuple[Halfvec | None, Jsonb]:
+def stored(
+    vector: Vector | None, record: EmbeddingRecord | None, dim: int, uri: str, more: Mapping[str, Any] | None = None
+) -> tuple[Halfvec | None, Jsonb]:
     """The two columns of a vector's row: its halves (None where it has no direction), and its record with the reason.
+
+    `more` is what else the record holds.
 
     Raises:
         UsageError: the vector has another width than `dim`.
     """
-    document = record.as_json() if record else {}
+    document = {**(record.as_json() if record else {}), **(more or {})}
     if vector is None:
         return None, _as_jsonb(document)
     if vector.shape != (dim,):
