@@ -277,7 +277,7 @@ def test_no_text_does_harm(database: Database, caption: str, query: str, tags: l
     owner, collection = f"owner-{uuid4()}", "hostile"
     generation = Generations(database).create(collection, "visual", model="test", fingerprint="f" * 64, dim=32)
     items, words = Items(database, owner), Words(database, owner)
-    items.write(collection, generation, [outcome("/x.jpg", 1), outcome(f"/{caption}.jpg", 2)])
+    items.write(collection, generation, [outcome("/x.jpg", 1), outcome(f"/y{caption}.jpg", 2)])
     a, b = (item.item_id for item in items.listing(collection))
     descriptions = Descriptions(database, owner, collection, "english")
     assert descriptions.write({a: Description(caption, tuple(tags), query, query)}) == {a}

@@ -156,7 +156,7 @@ class Channels:
     def _near(
         self, generation: Generation, vector: Vector, depth: int, page: Page, required: Required, least: float = _ALL
     ) -> list[tuple[UUID, float]]:
-        near = self._query.nearest(
+        return self._query.nearest_ids(
             generation,
             vector,
             limit=depth,
@@ -165,7 +165,6 @@ class Channels:
             also=required.condition,
             min_cosine=least,
         )
-        return [(neighbour.item.item_id, neighbour.cosine) for neighbour in near]
 
     def marks(self, pools: Pools, items: Sequence[UUID]) -> dict[UUID, tuple[float, float | None]]:
         """Each item's score and cosine: by sight, or, without a picture's vector, its score by what was said of it."""

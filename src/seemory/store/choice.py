@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, LiteralString
 from uuid import UUID
 
 import numpy as np
@@ -19,6 +19,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from seemory.store import ann_index
 from seemory.store.distribution import planned_rows
+from seemory.store.rows import ITEM_COLUMNS
 from seemory.types import Generation, Vector
 
 Way = Literal["all", "filter first", "index", "resident"]
@@ -67,6 +68,8 @@ class Ask:
     values: Sequence[Any]
     filtered: bool
     """Whether the conditions are more than those that nearly every row meets."""
+    columns: LiteralString = ITEM_COLUMNS
+    """What is wanted of each item: all of it, or `rows.ITEM_ID`."""
     resident: bool = False
     """Whether a copy of the vectors in this process may answer it: there are no conditions but kind and exclusions."""
 

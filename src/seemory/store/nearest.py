@@ -17,19 +17,19 @@ from seemory.store import ann_index
 from seemory.store.choice import CANDIDATES, LARGEST_EF, TIES, Ask, Choice, Way
 from seemory.store.distribution import tells_workers
 from seemory.store.halfvec import Halfvec
-from seemory.store.rows import ITEM_COLUMNS, item_of
-from seemory.types import Neighbour
 
 Row = tuple[Any, ...]
+Found = tuple[Row, float]
+"""What was wanted of an item (`Ask.columns`), and its cosine to the query."""
 Observer = Callable[[Way, Composed, Sequence[Any]], None]
 
 # Of what was asked for, a file marked as gone and an excluded item are left out here, too.
-_WITH_ITEMS = f"""
-SELECT near.distance, near.place, {ITEM_COLUMNS}
+_WITH_ITEMS = """
+SELECT near.distance, near.place, {columns}
 FROM near
 JOIN seemory.item i ON i.owner_id = %s AND i.id = near.item_id
 JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i.asset_id
-WHERE {{conditions}}
+WHERE {conditions}
 ORDER BY near.distance + 0, near.item_id"""
 
 # The + 0 hides the distance from the index: every row is compared.
@@ -95,7 +95,7 @@ SET LOCAL enable_hashjoin TO DEFAULT; SET LOCAL enable_mergejoin TO DEFAULT; SET
 
 def nearest(
     connection: psycopg.Connection[Any], owner: str, ask: Ask, choice: Choice, observe: Observer | None = None
-) -> list[Neighbour]:
+) -> list[Found]:
     """The `ask.wanted` nearest, or fewer if no more meet the conditions; ties in the order of their ids.
 
     Args:
@@ -107,10 +107,10 @@ def nearest(
         for scanned, filtered in _rounds(ask, choice):
             found = _by_index(connection, owner, ask, choice, (scanned, filtered), observe)
             if _complete(found, scanned, ask):
-                return _neighbours(found, ask.wanted)
+                return _found(found, ask.wanted)
         connection.execute(_USUAL_SETTINGS)
     way: Way = "filter first" if choice.way == "filter first" else "all"
-    return _neighbours(_compared(connection, owner, ask, way, observe), ask.wanted)
+    return _found(_compared(connection, owner, ask, way, observe), ask.wanted)
 
 
 def _rounds(ask: Ask, choice: Choice) -> Iterator[tuple[int, bool]]:
@@ -149,7 +149,10 @@ def _by_index(
     table = Identifier("seemory", ask.generation.table)
     candidates = SQL(CANDIDATES if filtered else _UNFILTERED).format(table=table, conditions=ask.clause)
     statement = SQL(_INDEXED).format(
-        candidates=candidates, conditions=ask.clause, column=ann_index.indexed_column(ask.generation)
+        candidates=candidates,
+        conditions=ask.clause,
+        columns=SQL(ask.columns),
+        column=ann_index.indexed_column(ask.generation),
     )
     inner = ask.values if filtered else ()
     values = [query, place, owner, *inner, place, scanned, ask.wanted + TIES, owner, *ask.values]
@@ -179,6 +182,7 @@ def _compared(
     connection: psycopg.Connection[Any], owner: str, ask: Ask, way: Way, observe: Observer | None
 ) -> list[Row]:
     table, query = Identifier("seemory", ask.generation.table), Halfvec(ask.vector)
+    columns = SQL(ask.columns)
 
     def run(statement: Composed, values: Sequence[Any]) -> list[Row]:
         if observe is not None:
@@ -188,17 +192,17 @@ def _compared(
 
     if way == "filter first":
         values = [owner, *ask.values, query, owner, ask.wanted, owner, *ask.values]
-        return run(SQL(_FILTER_FIRST).format(table=table, conditions=ask.clause), values)
+        return run(SQL(_FILTER_FIRST).format(table=table, conditions=ask.clause, columns=columns), values)
     if not ask.filtered:
         candidates = SQL(_UNFILTERED).format(table=table)
         values = [query, owner, ask.wanted + TIES, owner, *ask.values]
-        found = run(SQL(_ALL).format(candidates=candidates, conditions=ask.clause), values)
+        found = run(SQL(_ALL).format(candidates=candidates, conditions=ask.clause, columns=columns), values)
         if len(found) >= ask.wanted:
             return found
     candidates = SQL(CANDIDATES).format(table=table, conditions=ask.clause)
     values = [query, owner, *ask.values, ask.wanted, owner, *ask.values]
-    return run(SQL(_ALL).format(candidates=candidates, conditions=ask.clause), values)
+    return run(SQL(_ALL).format(candidates=candidates, conditions=ask.clause, columns=columns), values)
 
 
-def _neighbours(rows: list[Row], wanted: int) -> list[Neighbour]:
-    return [Neighbour(item_of(tuple(item)), 1 - distance) for distance, _, *item in rows[:wanted]]
+def _found(rows: list[Row], wanted: int) -> list[Found]:
+    return [(tuple(item), 1 - distance) for distance, _, *item in rows[:wanted]]

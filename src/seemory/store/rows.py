@@ -17,6 +17,9 @@ a.missing_at IS NOT NULL"""
 WHOLE_ITEM_COLUMNS = ITEM_COLUMNS.replace("left(i.transcript, 1000)", "i.transcript")
 """The same with the whole transcript."""
 
+ITEM_ID = "i.id"
+"""The column that names an item, where nothing else of it is wanted."""
+
 _URI, _TAGS = 3, 14
 
 

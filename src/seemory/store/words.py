@@ -24,7 +24,8 @@ _MOST_TEXT = 8_000  # characters of a query that are read
 _MOST_PHRASES = 32
 
 # All that decides which channels are worth asking, in one look: the languages, whether there are sentence vectors, and
-# which of the text's words (in each language's form, as they come) occur in the collection at all.
+# which of the text's words (in each language's form, as they come) occur in the collection at all. The LIMIT keeps the
+# planner from joining with the whole vocabulary, which it does where it thinks that is small.
 _OUTLOOK = """
 WITH place AS (
     SELECT id, coalesce(%(languages)s::text[], (SELECT languages FROM seemory.collection_owner o
@@ -37,9 +38,9 @@ SELECT coalesce(place.languages, '{}'),
              FROM (SELECT one.lexeme, min(one.positions[1]) AS at
                    FROM unnest(place.languages) AS language, unnest(to_tsvector(language::regconfig, %(text)s)) AS one
                    GROUP BY one.lexeme ORDER BY at, one.lexeme LIMIT %(most)s) AS said
-             WHERE EXISTS (SELECT FROM seemory.vocabulary v
-                           WHERE v.owner_id = %(owner)s AND v.collection_id = place.id
-                             AND v.word = hashtextextended(said.lexeme, 0))
+             WHERE (SELECT true FROM seemory.vocabulary v
+                    WHERE v.owner_id = %(owner)s AND v.collection_id = place.id
+                      AND v.word = hashtextextended(said.lexeme, 0) LIMIT 1)
              ORDER BY said.at, said.lexeme)
 FROM place"""
 

@@ -6,11 +6,11 @@ import numpy as np
 
 from seemory.store.choice import LARGEST_EF, TIES, Ask, Choice
 from seemory.store.connect import Connection, Database
-from seemory.store.nearest import Observer
+from seemory.store.nearest import Found, Observer
 from seemory.store.resident.codes import Scanned
 from seemory.store.resident.confirming import MOST_RECENT, Confirmed, confirm
 from seemory.store.resident.shelf import SHELF, Copy, Key, Shelf
-from seemory.types import Generation, Neighbour
+from seemory.types import Generation
 
 _SEARCHES = 3
 """So many searches of one program that would have asked the index, before a copy is made."""
@@ -90,7 +90,7 @@ class Attempt:
         rows = self._copy.codes.count
         return Choice("resident", f"a copy of the owner's vectors is in this process's memory: {rows:,} rows", rows)
 
-    def nearest(self, connection: Connection, owner: str, observe: Observer | None = None) -> list[Neighbour] | None:
+    def nearest(self, connection: Connection, owner: str, observe: Observer | None = None) -> list[Found] | None:
         """The `wanted` nearest, as complete as comparing all; None if the copy cannot tell them.
 
         The settings that it ran with stay for the transaction.
@@ -108,15 +108,15 @@ class Attempt:
             )
             if not confirmed.same or confirmed.recent > MOST_RECENT:
                 break
-            found = confirmed.neighbours
+            found = confirmed.found
             # A row that was not named has a cosine below floor + error.
-            complete = len(found) >= ask.wanted and found[ask.wanted - 1].cosine >= floor + scanned.error
+            complete = len(found) >= ask.wanted and found[ask.wanted - 1][1] >= floor + scanned.error
             if complete:
                 break
             if len(found) >= ask.wanted:
-                floor = found[ask.wanted - 1].cosine - scanned.error
+                floor = found[ask.wanted - 1][1] - scanned.error
             else:
                 floor = scanned.highest(_FURTHER * (ask.wanted + TIES)) - scanned.error
                 limit = len(places) + _MOST_CANDIDATES * _FURTHER
         self._resident.heard(ask, confirmed, complete)
-        return confirmed.neighbours[: ask.wanted] if complete and confirmed is not None else None
+        return confirmed.found[: ask.wanted] if complete and confirmed is not None else None

@@ -17,11 +17,9 @@ from psycopg.sql import SQL, Identifier, Literal
 from seemory.store.choice import Ask
 from seemory.store.connect import Connection
 from seemory.store.halfvec import Halfvec
-from seemory.store.nearest import Observer
+from seemory.store.nearest import Found, Observer
 from seemory.store.resident.reading import INCARNATION, Mark
-from seemory.store.rows import ITEM_COLUMNS, item_of
 from seemory.store.uuids import Uuids
-from seemory.types import Neighbour
 
 MOST_RECENT = 5_000
 """Rows written since the copy was made that a search compares; with more, the copy is too old to be used."""
@@ -40,7 +38,7 @@ near AS MATERIALIZED (
 state AS MATERIALIZED (SELECT {INCARNATION} = %s AS same, (SELECT count(*) FROM recent) AS recent)
 SELECT state.same, state.recent, found.*
 FROM state LEFT JOIN LATERAL (
-    SELECT near.distance, near.item_id, {ITEM_COLUMNS}
+    SELECT near.distance, near.item_id, {{columns}}
     FROM near
     JOIN seemory.item i ON i.owner_id = %s AND i.id = near.item_id
     JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i.asset_id
@@ -58,7 +56,7 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan'
 class Confirmed:
     """What Postgres says of candidates."""
 
-    neighbours: list[Neighbour]
+    found: list[Found]
     """The nearest of the candidates and of what is new, best first, those that meet the conditions."""
     same: bool
     """Whether the copy is of this table and server still; if not, nothing here counts."""
@@ -84,6 +82,7 @@ def confirm(
         table=Identifier("seemory", ask.generation.table),
         name=Literal(f"seemory.{ask.generation.table}"),
         conditions=ask.clause,
+        columns=SQL(ask.columns),
     )
     query, oldest = Halfvec(ask.vector), str(mark.oldest)
     values: list[Any] = [query, owner, oldest, MOST_RECENT + 1, query, owner, Uuids(candidates), oldest, limit]
@@ -95,5 +94,5 @@ def confirm(
     with connection.cursor(binary=True) as cursor:
         rows = cursor.execute(statement, values).fetchall()
     same, recent, *_ = rows[0]
-    found = [Neighbour(item_of(tuple(item)), 1 - distance) for _, _, distance, _, *item in rows if distance is not None]
+    found = [(tuple(item), 1 - distance) for _, _, distance, _, *item in rows if distance is not None]
     return Confirmed(found, same, recent)
