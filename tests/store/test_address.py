@@ -44,6 +44,10 @@ _HIDDEN = st.text(st.sampled_from("@/:?#%&[] \\'=Z9"), min_size=0, max_size=6).m
 
 
 @example(password="Sesame%99Open", form="postgresql://anna:{}@127.0.0.1:1/x")
+@example(password="Sesame@/?Open", form="postgresql://anna:{}@127.0.0.1:1/x")
+@example(password="Sesame@9\\Open", form="postgresql://anna:{}@127.0.0.1:1/x")
+@example(password="Sesame/@?Open", form="postgresql://anna:{}@127.0.0.1:1/x")
+@example(password="Sesame@/?Z=Open", form="postgresql://anna:{}@127.0.0.1:1/x")
 @given(
     password=_HIDDEN, form=st.sampled_from(["postgresql://anna:{}@127.0.0.1:1/x", "postgres:/anna:{}@h/x", "host={}"])
 )

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from urllib.parse import unquote
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
 
 from seemory.errors import StoreError
 
 _SECRET = ("password", "sslpassword")
 
 _HOSTS = re.compile(r"((\[[0-9a-fA-F:.%]*\]|[^:,]*)(:[0-9]*)?(,|$))*")  # host:port,host:port
+
+_ENCODED = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=-]|%[0-9A-Fa-f]{2})*")  # RFC 3986, 3.2.1
+_UNENCODED = (
+    "the connection failed; what was said of it may hold parts of the password, which has characters that an address "
+    "must have as %XX (%40 for @, %2F for /, %3A for :): write it so to see more"
+)
 
 _FULL = r"remaining connection slots|too many clients|too many connections"
 
@@ -74,7 +82,7 @@ def checked(url: str) -> str:
 def explained(url: str, error: Exception) -> str:
     """What went wrong with a connection, and what to do; no part of a password is in it."""
     said = _without_secrets(str(error).strip(), url)
-    advice = next((f"; {advice}" for pattern, advice in _ADVICE if re.search(pattern, said)), "")
+    advice = next((f"; {advice}" for pattern, advice in _ADVICE if re.search(pattern, str(error))), "")
     return f"{shown(url)}: {said}{advice}"
 
 
@@ -94,21 +102,30 @@ def _credentials(rest: str) -> tuple[str | None, str, str]:
 
     A password may contain what should have been percent-encoded. Then libpq reads the rest of it as host, port or
     database and names that in its message, so everything up to the last @ is taken for the password. The @ of a
-    parameter is the only one that may stand behind it.
+    parameter that libpq knows is the only one that may stand behind it.
     """
-    authority, _, path = rest.partition("/")
-    before, _, parameters = path.partition("?")
-    if "@" in before or ("@" in parameters and not _HOSTS.fullmatch(authority.rpartition("@")[2])):
-        until = len(authority) + 1 + (len(before) if "@" in before else len(path))
-        credentials, _, place = rest[:until].rpartition("@")
-        address = place + rest[until:]
-    elif "@" in authority:
-        credentials, _, host = authority.rpartition("@")
-        address = host + rest[len(authority) :]
+    before_path = rest.partition("/")[0]
+    for end in [*(found.start() for found in re.finditer(r"\?", rest)), len(rest)]:
+        credentials, at, place = rest[:end].rpartition("@")
+        is_address = _HOSTS.fullmatch(place.partition("/")[0]) and _are_parameters(rest[end + 1 :])
+        if is_address and (at or "@" not in before_path):
+            break
     else:
+        credentials, at, place = rest.rpartition("@")
+        end = len(rest)
+    if not at:
         return None, "", rest
     user, _, password = credentials.partition(":")
-    return user, password, address
+    return user, password, place + rest[end:]
+
+
+def _are_parameters(text: str) -> bool:
+    return not text or all(unquote(pair.partition("=")[0]) in _parameter_names() for pair in text.split("&"))
+
+
+@cache
+def _parameter_names() -> frozenset[str]:
+    return frozenset(option.keyword.decode() for option in Conninfo.get_defaults()) | {"ssl"}
 
 
 def _without_secrets(message: str, url: str) -> str:
@@ -119,6 +136,9 @@ def _without_secrets(message: str, url: str) -> str:
         if scheme is None:  # which word of it is the password, nobody can say
             return "it is neither postgresql://… nor name=value pairs"
         words = {}
+    if scheme is not None and not _ENCODED.fullmatch(_credentials(rest)[1]):
+        # Then libpq may take a part of it for a host or a parameter, and name that, in more ways than can be foreseen.
+        return _UNENCODED
     secrets = [str(words[name]) for name in _SECRET if words.get(name)]
     if scheme is not None:
         secrets += [_credentials(rest)[1], *re.findall(r"password=([^&]+)", rest)]
