@@ -60,6 +60,16 @@ def _unit(files: list[Path]) -> Floats:
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+def queries_of(found: Real, several: int) -> dict[str, Floats]:
+    """So many queries of each kind, the texts' spread over all there are."""
+    names, captions = found.text_queries[:NAMES], found.text_queries[NAMES:]
+    return {
+        "names": names[:: max(1, len(names) // several)][:several],
+        "captions": captions[:: max(1, len(captions) // several)][:several],
+        "pictures": found.image_queries[:several],
+    }
+
+
 def blow_up(parents: Floats, rows: int, seed: int = 1, h: float | None = None) -> Floats:
     """`(rows, d)` float32 of norm 1, distributed as the parents; `h` as above, chosen if it is not given."""
     h = h if h is not None else choose_h(parents)

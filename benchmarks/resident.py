@@ -227,13 +227,7 @@ def main() -> None:
     arguments = parser.parse_args()
     real = clip_like.real(arguments.data)
     made = clip_like.blow_up(real.images, arguments.rows)
-    several, per = arguments.queries, clip_like.NAMES
-    names, captions = real.text_queries[:per], real.text_queries[per:]
-    kinds = {
-        "names": names[:: max(1, len(names) // several)][:several],
-        "captions": captions[:: max(1, len(captions) // several)][:several],
-        "pictures": real.image_queries[:several],
-    }
+    kinds = clip_like.queries_of(real, arguments.queries)
     with tempfile.TemporaryDirectory() as place:
         home = arguments.home or Path(place)
         home.mkdir(parents=True, exist_ok=True)

@@ -135,8 +135,8 @@ class Chooser:
         ef = round(larger * max(SMALLEST_EF if inside else LARGEST_EF, 2 * (ask.wanted + TIES)))
         if share is None and not ann_index.is_wide(ask.generation):
             # Of what the index gives, only the owner's share counts, and comparing all costs the owner's rows alone.
-            most = round(_OUTSIDE_ROWS * (1 + (0 if inside else (ask.wanted + TIES) / 100)))
-            most = round(most * ef / LARGEST_EF * table / max(total, 1))
+            cheap = _OUTSIDE_ROWS * (1 if inside else 1 + (ask.wanted + TIES) / 100)
+            most = round(cheap * ef / LARGEST_EF * table / max(total, 1))
             if total <= most:
                 unlike = "" if inside else "the query is unlike all rows, and "
                 return Choice("all", f"{unlike}the planner expects no more than {most:,}", rows, total)
