@@ -20,6 +20,7 @@ from seemory.store.connect import Database, open_database, stop_embedded, unboun
 from seemory.store.embedded.programs import client_program
 from seemory.store.generations import Generations
 from seemory.store.items import Items
+from seemory.store.libraries import Libraries, Made, Reference
 from seemory.store.query import Query
 from seemory.store.restore import restore
 
@@ -60,12 +61,26 @@ def everything(database: Database, owner: str, collection: str = "photos") -> li
     return [(item, items.thumbnail(item.item_id), vectors[item.item_id].tobytes()) for item in listed]
 
 
+def shelves(database: Database) -> list[Any]:
+    """All there is of a library."""
+    libraries = Libraries(database, "anna")
+    [(work, vector)] = libraries.shelf("ansel", "f")
+    assert vector is not None
+    parts = libraries.proof("ansel", work.sha256), libraries.profiles("ansel", "f", "formulas")
+    return [libraries.advisors(), work, vector.tobytes(), *parts]
+
+
 def test_a_lost_data_folder_comes_back_with_the_same_ids(own: Path, tmp_path: Path) -> None:
     file, again = tmp_path / "memory.backup", tmp_path / "again"
     with open_database(None, home=own) as database:
         remember(database, "anna", 1, 2, 3)
         remember(database, "bert", 4, collection="other")
         before = everything(database, "anna"), everything(database, "bert", "other")
+        libraries = Libraries(database, "anna")
+        libraries.save("ansel", "a photographer")
+        libraries.keep("ansel", Reference(b"s" * 32, "/a.jpg", "Title", width=3, height=2), b"proof")
+        libraries.note(b"s" * 32, Made(unit(1), {"scores": [1.5]}), "f", "formulas")
+        works = shelves(database)
         manifest = back_up(unbound_url(own), file)
     assert (manifest.assets, manifest.items, manifest.vectors) == (4, 4, 4)
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
@@ -73,7 +88,12 @@ def test_a_lost_data_folder_comes_back_with_the_same_ids(own: Path, tmp_path: Pa
     shutil.rmtree(own)
     try:
         with open_database(None, home=again) as database:
+            Libraries(database, "bert").save("a library and nothing else", None)
+            with pytest.raises(UsageError, match="not empty"):
+                restore(database.conninfo, file)
+            Libraries(database, "bert").remove("a library and nothing else")
             assert restore(database.conninfo, file) == manifest
+            assert shelves(database) == works
             assert (everything(database, "anna"), everything(database, "bert", "other")) == before
             assert everything(database, "thief") == everything(database, "anna", "other") == []
             generation = Generations(database).live("photos")

@@ -25,14 +25,16 @@ _HEADER_ENDS = (b"CREATE ", b"COPY ", b"ALTER ", b"SELECT pg_catalog.setval")
 
 # Row-level security hides the rows from their table's owner too; NO FORCE ends with this transaction, like the table.
 _REQUIRE_EMPTY = b"""
-DO $check$ BEGIN
-    IF to_regclass('seemory.asset') IS NOT NULL THEN
-        LOCK TABLE seemory.asset IN ACCESS EXCLUSIVE MODE;
-        ALTER TABLE seemory.asset NO FORCE ROW LEVEL SECURITY;
-        IF EXISTS (SELECT FROM seemory.asset) THEN
+DO $check$ DECLARE name text; held boolean; BEGIN
+    FOREACH name IN ARRAY ARRAY['asset', 'advisor'] LOOP
+        CONTINUE WHEN to_regclass('seemory.' || name) IS NULL;
+        EXECUTE format('LOCK TABLE seemory.%I IN ACCESS EXCLUSIVE MODE', name);
+        EXECUTE format('ALTER TABLE seemory.%I NO FORCE ROW LEVEL SECURITY', name);
+        EXECUTE format('SELECT EXISTS (SELECT FROM seemory.%I)', name) INTO held;
+        IF held THEN
             RAISE EXCEPTION 'not empty' USING ERRCODE = 'SE001';
         END IF;
-    END IF;
+    END LOOP;
 END $check$;
 """
 _NOT_EMPTY = "SE001"
