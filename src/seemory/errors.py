@@ -3,6 +3,7 @@
     SeemoryError                      exit code 1
     ├── UsageError                    2  an argument, a filter or a setting is wrong
     │   ├── ItemNotFound              2  no item of this owner has that id, prefix or path
+    │   ├── AdvisorNotFound           2  this owner has no advisor, or no reference, of that name
     │   └── CollectionMismatch        2  the collection was made by another encoder
     │       └── EncoderChanged        2  or by other files of this one
     ├── MediaError                    1  one file; the run goes on
@@ -46,6 +47,10 @@ class UsageError(SeemoryError):
 
 class ItemNotFound(UsageError):
     """No item of this owner has that id, id prefix or path."""
+
+
+class AdvisorNotFound(UsageError):
+    """This owner has no advisor of that name, or the advisor no such reference."""
 
 
 class CollectionMismatch(UsageError):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from seemory.adding.adder import Added
+    from seemory.advisors.advice import Advice, Mode
+    from seemory.advisors.library import Advisors
     from seemory.describing.describer import DescribeReport
     from seemory.duplicates import Duplicates
     from seemory.embedding.pictures import EmbedFiles
@@ -277,6 +279,26 @@ class Memory:
         encoder = self.encoder
         classifier = ZeroShotClassifier(encoder, labels, templates or PHOTO_TEMPLATES)
         return classifier.classify(encoder.embed_images([self._rooms.terms.picture(image, encoder)]))[0]
+
+    @property
+    def advisors(self) -> Advisors:
+        """The owner's libraries of reference photographs: added to, listed, removed (docs/advisors.md)."""
+        return self._rooms.advisors
+
+    def advise(
+        self,
+        photograph: Paths | bytes,
+        advisor: str,
+        *,
+        mode: Mode = "combined",
+        limit: int = 3,
+        name: str = "photograph",
+    ) -> Advice:
+        """What an advisor's library says of a picture file, or of the bytes of one, called `name`; nothing is kept.
+
+        Arguments and errors are those of `seemory.advisors.advising.Advising.advise`.
+        """
+        return self._rooms.advising.advise(photograph, advisor, mode=mode, limit=limit, name=name)
 
     def duplicates(self, *, threshold: float = 0.95) -> Duplicates:
         """Files with the same bytes, and pictures whose vectors have at least this cosine, as two tiers."""

@@ -17,6 +17,8 @@ from seemory.types import Generation
 
 if TYPE_CHECKING:
     from seemory.adding.adder import Adder
+    from seemory.advisors.advising import Advising
+    from seemory.advisors.library import Advisors
     from seemory.embedding.local import LocalEmbedding
     from seemory.embedding.pictures import EmbedFiles, Targets
     from seemory.exchange.vectors import Importer
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from seemory.store.connect import Database
     from seemory.store.generations import Generations
     from seemory.store.items import Items
+    from seemory.store.libraries import Libraries
     from seemory.store.query import Query
 
 T = TypeVar("T")
@@ -114,6 +117,36 @@ class Rooms:
         accepts = Acceptance(options.media.max_pixels, options.media.thumbnail_size)
         kept = KeptFiles(options.home, options.owner)
         return Adder(self.items, self.targets, kept, accepts, together=self._together)
+
+    @cached_property
+    def libraries(self) -> Libraries:
+        """The owner's advisors and their works."""
+        from seemory.store.libraries import Libraries
+
+        return Libraries(self.database, self.settings.owner)
+
+    @cached_property
+    def advisors(self) -> Advisors:
+        """Adds to the owner's libraries."""
+        from seemory.advisors.library import Advisors
+        from seemory.models.session import available_cores
+
+        options = self.settings
+        return Advisors(
+            self.libraries,
+            lambda: self.encoders.current,
+            self.encoders.find,
+            max_pixels=options.media.max_pixels,
+            workers=options.index.workers or min(8, available_cores()),
+        )
+
+    @cached_property
+    def advising(self) -> Advising:
+        """Says what the libraries say of photographs."""
+        from seemory.advisors.advising import Advising
+
+        most = self.settings.media.max_pixels
+        return Advising(self.libraries, self.advisors, lambda: self.encoders.current, max_pixels=most)
 
     def live(self) -> Generation:
         """The generation to search.

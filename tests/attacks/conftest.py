@@ -47,6 +47,9 @@ def rows_of(eye: psycopg.Connection, owner: str) -> dict[str, list[str]]:
     return found
 
 
+LIBRARY = "private-master"
+"""The advisor whose library the victim has, with the same pictures."""
+
 Guess = UUID | str
 
 
@@ -94,6 +97,7 @@ def guesses(loot: Loot) -> list[Guess]:
     """What a thief may have heard, and some of what it may try."""
     item = loot.item
     known: list[Guess] = [item.item_id, str(item.item_id), str(item.item_id).upper(), str(item.item_id)[:8]]
+    known += [LIBRARY]
     known += [item.item_id.hex, str(item.asset_id), item.uri, str(loot.folder), Path(item.uri).name, str(item.sha256)]
     return known
 
@@ -132,6 +136,8 @@ def _memory(home: Path, owner: str, collection: str) -> Memory:
 def victim(home: Path, victims_folder: Path) -> Iterator[Memory]:
     with _memory(home, f"victim-{uuid4()}", f"shared-{uuid4()}") as memory:
         assert memory.index(victims_folder).indexed == 4
+        (biography := victims_folder.parent / f"{victims_folder.name}.txt").write_text("private-biography")
+        assert memory.advisors.add(LIBRARY, victims_folder, biography=biography).added == 3
         yield memory
 
 
@@ -140,7 +146,7 @@ def loot(victim: Memory, victims_folder: Path, eye: psycopg.Connection) -> Loot:
     items = list(victim.items())
     cat = next(item for item in items if item.uri.endswith("private-cat.png"))
     secrets = {str(item.item_id) for item in items} | {str(item.asset_id) for item in items}
-    secrets |= {item.uri for item in items} | {victim.owner}
+    secrets |= {item.uri for item in items} | {victim.owner, LIBRARY, "private-biography"}
     return Loot(cat, victims_folder, frozenset(secrets))
 
 

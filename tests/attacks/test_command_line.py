@@ -16,7 +16,7 @@ import pytest
 from seemory.cli import cli, main
 from seemory.memory import Memory
 
-from .conftest import Loot, World, assert_no_secret, rows_of
+from .conftest import LIBRARY, Loot, World, assert_no_secret, rows_of
 
 # name: (its parameters, lines to try). {guess} becomes each guess; {own} the thief's folder.
 COMMANDS: dict[str, tuple[str, list[str]]] = {
@@ -45,6 +45,14 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
     "prefer": ("weights clear", ["--json", "--weight words={guess}", "--clear --json"]),
     "similar": ("item limit", ["{guess} --json", "{guess} -n 1000"]),
     "classify": ("file labels templates", ["{guess} --labels cat,dog --template {guess}{{}}"]),
+    "advise": (
+        "file advisor mode limit",
+        ["{own}/own-cat.png --advisor {guess} -n 100 --mode similar --json", "{guess} --advisor x"],
+    ),
+    "advisor list": ("", ["", "--json"]),
+    "advisor show": ("name", ["{guess}", "{guess} --json"]),
+    "advisor remove": ("name works yes", ["{guess} --yes", "x {guess} --yes"]),
+    "advisor refresh": ("name encoder", ["{guess} --json"]),
     "duplicates": ("threshold", ["--threshold 0.99 --json", "--threshold 0.99"]),
     "show": ("item", ["{guess}", "{guess} --json"]),
     "forget": ("items yes", ["{guess} --yes", "--yes {guess} {guess}"]),
@@ -65,6 +73,7 @@ WHERE_IT_IS = {"home", "collection", "owner", "model", "json_"}
 # The same calls as methods that are attacked there.
 SAME_AS_METHODS = {
     "index": "Memory.index, attacked in test_methods.py",
+    "advisor add": "Memory.advisors.add, attacked there",
     "import": "Memory.import_vectors, attacked there",
     "serve": "each of its routes is attacked in test_service.py",
     "stats": "Memory.stats, attacked there; beside it the shared tables' sizes",
@@ -123,7 +132,7 @@ def test_a_guess_finds_nothing_by_any_command(
 ) -> None:
     before = rows_of(eye, victim.owner)
     for line in COMMANDS[name][1]:
-        some = [str(loot.item.item_id), str(loot.item.item_id)[:8], loot.item.uri, str(loot.item.sha256)]
+        some = [str(loot.item.item_id), str(loot.item.item_id)[:8], loot.item.uri, str(loot.item.sha256), LIBRARY]
         for guess in some if "{guess}" in line else [""]:
             outcomes = []
             for world in worlds:

@@ -11,6 +11,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from seemory.advisors.library import Advisors
 from seemory.errors import SeemoryError
 from seemory.memory import Memory
+from seemory.store.libraries import Reference
 
 from .conftest import Guess, Loot, World, assert_no_secret, attempt, guesses, rows_of
 
@@ -122,6 +125,35 @@ def _explain(memory: Memory, guess: Guess, world: World) -> object:
     return None
 
 
+def _advise(memory: Memory, guess: Guess, world: World) -> object:
+    own = str(world.own / "own-cat.png")
+    asked = [(own, str(guess)), (str(guess), "own"), (own, "")]
+    return [
+        attempt(lambda p=picture, a=advisor, m=mode: memory.advise(p, a, mode=m, limit=100, name=str(guess)))  # type: ignore[misc]
+        for picture, advisor in asked
+        for mode in ("similar", "dimensions", "critic", "combined")
+    ]
+
+
+def _add_library(memory: Memory, guess: Guess, world: World) -> object:
+    """The thief's own library under a name that the victim has: it holds what the thief has put there, and no more."""
+    report = memory.advisors.add(str(guess), world.own, biography=None, catalogue=None)
+    found = [(work.file_name, work.is_here) for work in memory.advisors.references(str(guess))]
+    told = {name: value for name, value in report.as_json().items() if name != "seconds"}
+    return told, found, memory.advisors.all(), memory.advisors.remove(str(guess))
+
+
+def _remove_works(memory: Memory, guess: Guess, world: World) -> object:
+    return attempt(lambda: memory.advisors.remove(str(guess))), attempt(
+        lambda: memory.advisors.remove("x", [str(guess)])
+    )
+
+
+def _proof(memory: Memory, guess: Guess, world: World) -> object:
+    work = Reference(sha256((world.own / "own-cat.png").read_bytes()).digest(), str(guess))  # the victim has that cat
+    return memory.advisors.proof(str(guess), work)
+
+
 # name: (the parameters that are attacked, what is called)
 METHODS: dict[str, tuple[str, Call]] = {
     "get": ("item", lambda m, g, w: m.get(g)),
@@ -147,6 +179,8 @@ METHODS: dict[str, tuple[str, Call]] = {
         "image labels templates",
         lambda m, g, w: m.classify(str(g), ["cat", str(g)], templates=[f"{g} {{}}"]),
     ),
+    "advise": ("photograph advisor mode limit name", _advise),
+    "advisors": ("", lambda m, g, w: [one.name for one in m.advisors.all()]),
     "duplicates": ("threshold", _duplicates),
     "backfill": ("retry limit listen", lambda m, g, w: m.backfill(retry=True, limit=1000)),
     "export_vectors": ("file listen", _export),
@@ -156,6 +190,17 @@ METHODS: dict[str, tuple[str, Call]] = {
     "encoder": ("", lambda m, g, w: m.encoder.fingerprint),
     "encoder_name": ("", lambda m, g, w: m.encoder_name),
     "model_name": ("", lambda m, g, w: m.model_name),
+}
+
+# The same of the object that `Memory.advisors` hands out.
+ADVISORS: dict[str, tuple[str, Call]] = {
+    "all": ("", lambda m, g, w: m.advisors.all()),
+    "find": ("name", lambda m, g, w: m.advisors.find(str(g))),
+    "references": ("name", lambda m, g, w: m.advisors.references(str(g))),
+    "proof": ("name reference", _proof),
+    "remove": ("name works", _remove_works),
+    "refresh": ("name encoder listen", lambda m, g, w: m.advisors.refresh(str(g), encoder=None)),
+    "add": ("name folder biography catalogue listen", _add_library),
 }
 
 # These add rows to the thief's own and have tests of their own below.
@@ -185,18 +230,23 @@ def test_every_public_method_and_parameter_of_memory_is_attacked() -> None:
     assert set(public) == {*METHODS, *WRITERS, *TRUSTED}, "a method of Memory has no attack, or an attack no method"
     for name, attacked in ({name: given for name, (given, _) in METHODS.items()} | WRITERS).items():
         assert parameters(public[name]) == attacked, f"attack the parameters of Memory.{name}, then name them here"
+    handed = {name: member for name, member in inspect.getmembers(Advisors) if not name.startswith("_")}
+    assert {name: parameters(member) for name, member in handed.items()} == {
+        name: attacked for name, (attacked, _) in ADVISORS.items()
+    }
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [*METHODS, *(f"advisors.{name}" for name in ADVISORS)])
 def test_a_guess_finds_nothing_by_any_method(
     name: str, worlds: Worlds, loot: Loot, victim: Memory, eye: psycopg.Connection
 ) -> None:
     before = rows_of(eye, victim.owner)
-    assert {"asset", "item", "collection_owner", victim.stats()["generation"]} <= set(before)
+    assert {"asset", "item", "collection_owner", "advisor", "reference", victim.stats()["generation"]} <= set(before)
+    call = (METHODS | {f"advisors.{one}": attack for one, attack in ADVISORS.items()})[name][1]
     for guess in guesses(loot):
         outcomes = []
         for world in worlds:
-            outcome = attempt(lambda w=world, g=guess: METHODS[name][1](w.thief, g, w))  # type: ignore[misc]
+            outcome = attempt(lambda w=world, g=guess: call(w.thief, g, w))  # type: ignore[misc]
             outcomes.append(world.told(outcome))
             assert_no_secret(outcomes[-1], loot, str(guess))
         assert outcomes[0] == outcomes[1], f"{name}({guess!r}) shows that there is somebody else"

@@ -13,7 +13,6 @@ from uuid import UUID
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -22,9 +21,11 @@ from seemory import __version__
 from seemory.errors import SeemoryError
 from seemory.memory import Memory
 from seemory.metrics import SECONDS, Metrics
+from seemory.service.advising import add_advisor_routes
 from seemory.service.desk import Desk, Gone
 from seemory.service.guard import Guard
 from seemory.service.refusals import Refused, document, refusal, status_of
+from seemory.service.requests import A_PICTURE, BINARY, REFUSALS, in_the_address, is_picture, read, read_json, wrong
 from seemory.service.schemas import AddedItem, Answer, Refusal, Search, SearchOptions
 from seemory.settings import ServiceSettings
 from seemory.telemetry import COUNTERS
@@ -33,10 +34,6 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-_REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
-    code: {"model": Refusal} for code in (400, 403, 404, 408, 413, 415, 421, 422, 429, 500, 503, 507)
-}
-_PICTURE: Final = {"schema": {"type": "string", "format": "binary"}}
 _MOST_JSON: Final = 1_000_000  # bytes
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -68,6 +65,7 @@ def make_app(memory: Memory, options: ServiceSettings, metrics: Metrics, lifespa
     for name, counter in COUNTERS.items():
         metrics.growing(f"seemory_{name}_total", counter.says, lambda counter=counter: float(counter.value))  # type: ignore[misc]
     _add_routes(app, memory, options, metrics, desk)
+    add_advisor_routes(app, memory, options, desk)
     _add_handlers(app, metrics)
     return Guard(app, metrics)
 
@@ -81,26 +79,22 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
     @app.post(
         "/v1/search",
         response_model=Answer,
-        responses=_REFUSALS,
+        responses=REFUSALS,
         openapi_extra={
             "requestBody": {
                 "required": True,
-                "content": {
-                    "application/json": {"schema": Search.model_json_schema()},
-                    "image/*": _PICTURE,
-                    "application/octet-stream": _PICTURE,
-                },
+                "content": {"application/json": {"schema": Search.model_json_schema()}, **A_PICTURE},
             }
         },
     )
     async def search(request: Request) -> Response:
         """The best hits for words, an item, or the picture that is the body; then options stand in the address."""
         async with desk.place(request) as place:
-            if _is_picture(request):
-                asked = _read(SearchOptions, _options(request))
+            if is_picture(request):
+                asked = read(SearchOptions, in_the_address(request))
                 given: dict[str, Any] = {"image": await place.body(options.max_upload_bytes)}
             else:
-                asked = _read_json(Search, request, await place.body(_MOST_JSON))
+                asked = read_json(Search, request, await place.body(_MOST_JSON))
                 given = asked.model_dump(include={"like", "weights", "fusion", "language"})
             return document(await place.do(lambda: _answer(memory, asked, given)))
 
@@ -108,14 +102,12 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
         "/v1/items",
         status_code=201,
         response_model=AddedItem,
-        responses={**_REFUSALS, 200: {"model": AddedItem, "description": "The memory had it already"}},
-        openapi_extra={
-            "requestBody": {"required": True, "content": {"image/*": _PICTURE, "application/octet-stream": _PICTURE}}
-        },
+        responses={**REFUSALS, 200: {"model": AddedItem, "description": "The memory had it already"}},
+        openapi_extra={"requestBody": {"required": True, "content": A_PICTURE}},
     )
     async def add(request: Request) -> Response:
         """The item that the picture in the body became."""
-        if not _is_picture(request):
+        if not is_picture(request):
             raise Refused(415, "NoPicture", "send the picture's bytes as the body, with their Content-Type")
         async with desk.place(request) as place:
             content = await place.body(options.max_upload_bytes)
@@ -123,14 +115,14 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
         headers = {"Location": f"/v1/items/{added.item_id}"}
         return document(asdict(added), 201 if added.new else 200, headers)
 
-    @app.get("/v1/items/{item_id}", responses=_REFUSALS)
+    @app.get("/v1/items/{item_id}", responses=REFUSALS)
     async def get(request: Request, item_id: UUID) -> Response:
         """All that is known of an item."""
         return document(asdict(await ask(request, lambda: memory.get(item_id))))
 
     @app.get(
         "/v1/items/{item_id}/thumbnail",
-        responses={**_REFUSALS, 200: {"content": {"image/jpeg": _PICTURE}, "description": "The small picture"}},
+        responses={**REFUSALS, 200: {"content": {"image/jpeg": BINARY}, "description": "The small picture"}},
         response_class=Response,
     )
     async def thumbnail(request: Request, item_id: UUID) -> Response:
@@ -140,7 +132,7 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
             raise Refused(404, "ItemNotFound", f"there is no item {item_id}, or no small picture of it")
         return Response(small, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
 
-    @app.delete("/v1/items/{item_id}", status_code=204, responses=_REFUSALS, response_class=Response)
+    @app.delete("/v1/items/{item_id}", status_code=204, responses=REFUSALS, response_class=Response)
     async def forget(request: Request, item_id: UUID) -> Response:
         """Remove an item; the bytes that were uploaded go with their last item."""
         if not await ask(request, lambda: memory.forget([item_id])):
@@ -184,7 +176,7 @@ def _add_handlers(app: FastAPI, metrics: Metrics) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def unread(_: Request, error: RequestValidationError) -> Response:
-        return refusal(_wrong(error.errors()))
+        return refusal(wrong(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def other(_: Request, error: HTTPException) -> Response:
@@ -213,43 +205,3 @@ def _answer(memory: Memory, asked: SearchOptions, given: dict[str, Any]) -> dict
         "model": memory.encoder_name,
         "milliseconds": round((time.perf_counter() - start) * 1000, 1),
     }
-
-
-def _is_picture(request: Request) -> bool:
-    kind = _content_type(request)
-    return kind.startswith("image/") or kind == "application/octet-stream"
-
-
-def _content_type(request: Request) -> str:
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
-def _options(request: Request) -> dict[str, Any]:
-    """What stands in the address; `where` may stand there several times."""
-    given: dict[str, Any] = dict(request.query_params)
-    return given | ({"where": request.query_params.getlist("where")} if "where" in given else {})
-
-
-M = TypeVar("M", bound=SearchOptions)
-
-
-def _read(model: type[M], given: dict[str, Any]) -> M:
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        raise _wrong(error.errors()) from None
-
-
-def _read_json(model: type[M], request: Request, body: bytes) -> M:
-    if _content_type(request) != "application/json":
-        raise Refused(415, "NoSearch", "send JSON as application/json, or a picture's bytes as image/jpeg or the like")
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        raise _wrong(error.errors()) from None
-
-
-def _wrong(found: Any) -> Refused:
-    """The places that are wrong, not what was sent."""
-    said = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in found[:10])
-    return Refused(422, "Invalid", said)

@@ -12,6 +12,7 @@ from seemory import errors
 _STATUS: Final[tuple[tuple[type[errors.SeemoryError], int], ...]] = (
     # The first class that fits counts, so those of one branch come before its root.
     (errors.ItemNotFound, 404),
+    (errors.AdvisorNotFound, 404),
     (errors.CollectionMismatch, 500),
     (errors.TowerMissing, 400),
     (errors.UsageError, 400),

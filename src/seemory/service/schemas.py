@@ -32,6 +32,16 @@ class Search(SearchOptions):
     language: str | None = Field(default=None, max_length=63)
 
 
+class AdviceOptions(BaseModel):
+    """What stands in the address beside a picture that advice is asked about."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    advisor: str = Field(min_length=1, max_length=200, description="Whose library.")
+    mode: Literal["similar", "dimensions", "critic", "combined"] = "combined"
+    limit: int = Field(default=3, ge=1, le=100, description="How many works are named as nearest.")
+
+
 class Hit(BaseModel):
     """One answer of a search."""
 

@@ -1,0 +1,308 @@
+"""Folders of pictures → libraries: what an encoder and the formulas make of each is computed once and kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+from seemory.advisors.catalogue import Entry, read_catalogue
+from seemory.advisors.photograph import Photograph
+from seemory.errors import AdvisorNotFound, MediaError, ModelError, UsageError
+from seemory.lookahead import ahead
+from seemory.media.files import find_files
+from seemory.media.image import supported_suffixes
+from seemory.models.encoder import Encoder
+from seemory.store.libraries import Advisor, Known, Libraries, Made, Reference
+from seemory.telemetry import Progress, ProgressListener, ignore
+
+PROOF_SIDE: Final = 800
+"""Longest side, in pixels, of the copy of a work that is kept for reports."""
+
+_LONGEST_NAME: Final = 100
+
+FindEncoder = Callable[[str], tuple[str, Encoder]]
+"""A model's name or folder → how to remember it, and the encoder."""
+
+
+@dataclass(slots=True)
+class LibraryReport:
+    """What became of a library."""
+
+    advisor: str
+    found: int = 0
+    """Picture files that were looked at."""
+    added: int = 0
+    """New works."""
+    known: int = 0
+    """Files whose work the library had, or has from another file with the same bytes."""
+    corrected: int = 0
+    """Of the known, those whose place or entry in the catalogue is another now."""
+    computed: int = 0
+    """Works for which something was made: 0 where all was there."""
+    failed: int = 0
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    """File and reason of each that failed."""
+    unmatched: list[str] = field(default_factory=list)
+    """Names in the catalogue that no picture has."""
+    seconds: float = 0.0
+
+    def note_failure(self, path: Path, reason: str) -> None:
+        """Count a file that could not be used."""
+        self.failed += 1
+        self.errors.append((str(path), reason))
+
+    def as_json(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    path: Path
+    expected: bytes | None = None
+    """The content that should be there."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Looked:
+    path: Path
+    sha256: bytes = b""
+    made: Made | None = None
+    """What was not there yet."""
+    proof: tuple[bytes, int, int] | None = None
+    """Only of what the library has not yet."""
+    error: str | None = None
+
+
+class Advisors:
+    """The libraries of one owner: added to, listed, removed, and brought up to another encoder."""
+
+    def __init__(
+        self,
+        libraries: Libraries,
+        encoder: Callable[[], Encoder],
+        find: FindEncoder,
+        *,
+        max_pixels: int,
+        workers: int,
+    ) -> None:
+        """Nothing is read or loaded yet.
+
+        Args:
+            libraries: the owner's rows.
+            encoder: the one that answers at this moment.
+            find: finds and loads others.
+            max_pixels: larger pictures are refused.
+            workers: pictures that are worked on at once.
+        """
+        self._libraries = libraries
+        self._encoder = encoder
+        self._find = find
+        self._max_pixels = max_pixels
+        self._workers = workers
+
+    def add(
+        self,
+        name: str,
+        folder: Path | str,
+        *,
+        biography: Path | str | None = None,
+        catalogue: Path | str | None = None,
+        listen: ProgressListener = ignore,
+    ) -> LibraryReport:
+        """The report of bringing a folder's pictures into a library; a bad picture is counted, never raised.
+
+        A picture is known by its bytes: run again, nothing changes and nothing is computed. What is no longer in the
+        folder stays, until it is removed by name.
+
+        Args:
+            name: the advisor's, made if there is none.
+            folder: looked into with its subfolders.
+            biography: a text file about the advisor.
+            catalogue: a .csv or .json with title, year, source and licence by file name.
+            listen: called with the progress.
+
+        Raises:
+            UsageError: the folder is not there or has no picture that can be read, or a file beside it is wrong.
+            ModelError: the encoder cannot be had.
+        """
+        began = time.monotonic()
+        name = _named(name)
+        entries = read_catalogue(Path(catalogue)) if catalogue is not None else {}
+        words = _read_text(Path(biography)) if biography is not None else None
+        files = [file.path for file in find_files([Path(folder)], suffixes=supported_suffixes())]
+        if not files:
+            raise UsageError(f"{folder}: there is no picture in it to make a library of")
+        report = LibraryReport(name, found=len(files))
+        there = {one.sha256: one for one in self._libraries.references(name)}
+        encoder = self._encoder()
+        exists = self._libraries.advisor(name) is not None
+        if exists and words is not None:
+            self._libraries.save(name, words)
+        seen: set[bytes] = set()
+        for looked in self._look([_Task(path) for path in files], encoder, frozenset(there), listen):
+            if looked.error is not None:
+                report.note_failure(looked.path, looked.error)
+                continue
+            if not exists:
+                self._libraries.save(name, words)
+                exists = True
+            first, known = looked.sha256 not in seen, there.get(looked.sha256)
+            seen.add(looked.sha256)
+            report.known += known is not None or not first
+            if not first:
+                continue
+            report.computed += self._note(looked, encoder)
+            if known is None:
+                proof, width, height = looked.proof or (b"", 0, 0)
+                fresh = Reference(looked.sha256, str(looked.path), width=width, height=height)
+                self._libraries.keep(name, _entered(fresh, entries.get(looked.path.name)), proof)
+                report.added += 1
+                continue
+            place = known.uri if known.is_here else str(looked.path)
+            corrected = _entered(replace(known, uri=place), entries.get(looked.path.name))
+            if corrected != known:
+                self._libraries.correct(name, corrected)
+                report.corrected += 1
+        if not exists:
+            raise UsageError(
+                f"{folder}: none of its {len(files)} pictures could be read; {': '.join(report.errors[0])}"
+            )
+        report.unmatched = sorted(set(entries) - {path.name for path in files})
+        report.seconds = round(time.monotonic() - began, 2)
+        return report
+
+    def refresh(
+        self, name: str | None = None, *, encoder: str | None = None, listen: ProgressListener = ignore
+    ) -> LibraryReport:
+        """The report of making what an encoder has not made yet of the works that are known, out of their files.
+
+        Args:
+            name: whose library; by default all.
+            encoder: a catalogue name or a folder, for example of the encoder that the collection is about to change to;
+                by default the one that answers now.
+            listen: called with the progress.
+
+        Raises:
+            AdvisorNotFound: there is no such advisor.
+            ModelError: the encoder cannot be had.
+        """
+        began = time.monotonic()
+        names = [self.find(name).name] if name is not None else [one.name for one in self._libraries.advisors()]
+        works = {one.sha256: one for each in names for one in self._libraries.references(each)}
+        report = LibraryReport(name or ", ".join(names), found=len(works))
+        made_by = self._encoder() if encoder is None else self._find(encoder)[1]
+        tasks = [_Task(Path(one.uri), one.sha256) for one in works.values()]
+        for looked in self._look(tasks, made_by, frozenset(works), listen):
+            if looked.error is None:
+                report.known += 1
+                report.computed += self._note(looked, made_by)
+            else:
+                report.note_failure(looked.path, looked.error)
+        report.seconds = round(time.monotonic() - began, 2)
+        return report
+
+    def all(self) -> list[Advisor]:
+        """All advisors, by name."""
+        return self._libraries.advisors()
+
+    def find(self, name: str) -> Advisor:
+        """The advisor of that name. Raises AdvisorNotFound, which names those there are."""
+        known = self._libraries.advisors()
+        found = next((one for one in known if one.name == name), None)
+        if found is None:
+            names = ", ".join(one.name for one in known)
+            there = f"there are: {names}" if names else "there are none yet: `seemory advisor add NAME DIR` makes one"
+            raise AdvisorNotFound(f"there is no advisor {name!r}; {there}")
+        return found
+
+    def references(self, name: str) -> list[Reference]:
+        """An advisor's works, in the order of their files' paths. Raises AdvisorNotFound."""
+        return self._libraries.references(self.find(name).name)
+
+    def proof(self, name: str, reference: Reference) -> bytes | None:
+        """The small copy of a work that is kept for reports, as JPEG bytes."""
+        return self._libraries.proof(name, reference.sha256)
+
+    def remove(self, name: str, works: Sequence[str] = ()) -> int:
+        """How many works were removed: these (by key, file name or title), or all of them and the advisor.
+
+        Files on disk are never touched.
+
+        Raises:
+            AdvisorNotFound: there is no such advisor, or one of the works is none of its.
+        """
+        advisor = self.find(name).name
+        if not works:
+            return self._libraries.remove(advisor)
+        known = self._libraries.references(advisor)
+        meant: dict[bytes, None] = {}
+        for work in works:
+            found = [one.sha256 for one in known if work in one.names]
+            if not found:
+                raise AdvisorNotFound(f"{advisor} has no work {work!r}: see `seemory advisor show {advisor}`")
+            meant |= dict.fromkeys(found)
+        return self._libraries.remove(advisor, list(meant))
+
+    def _look(
+        self, tasks: Sequence[_Task], encoder: Encoder, with_proof: frozenset[bytes], listen: ProgressListener
+    ) -> Iterator[_Looked]:
+        """What was made of each file, in order; for what is there already nothing is made."""
+        known = self._libraries.known(encoder.fingerprint)
+        listen(Progress("advisor", 0, len(tasks), "pictures"))
+        with (
+            ThreadPoolExecutor(self._workers, "seemory-advisor") as threads,
+            closing(
+                ahead(threads, lambda task: self._made(task, encoder, known, with_proof), tasks, 2 * self._workers)
+            ) as looks,
+        ):
+            for number, looked in enumerate(looks, start=1):
+                yield looked
+                listen(Progress("advisor", number, len(tasks), "pictures"))
+
+    def _made(self, task: _Task, encoder: Encoder, known: Known, with_proof: frozenset[bytes]) -> _Looked:
+        try:
+            photograph = Photograph.read(task.path, max_pixels=self._max_pixels)
+            sha256 = photograph.sha256
+            if task.expected not in (None, sha256):
+                return _Looked(task.path, error="the file was changed since it was added: add its folder again")
+            vector = None if sha256 in known.vectors else photograph.vector(encoder)
+            proof = None if sha256 in with_proof else photograph.proof(PROOF_SIDE)
+            made = None if vector is None else Made(vector)
+            return _Looked(task.path, sha256, made, proof)
+        except (MediaError, ModelError) as error:
+            return _Looked(task.path, error=str(error).removeprefix(f"{task.path}: "))
+
+    def _note(self, looked: _Looked, encoder: Encoder) -> bool:
+        """Whether anything was made of it; it is kept."""
+        if looked.made is None:
+            return False
+        self._libraries.note(looked.sha256, looked.made, encoder.fingerprint)
+        return True
+
+
+def _named(name: str) -> str:
+    """The name of an advisor. Raises UsageError for what is none."""
+    name = name.strip()
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable() or set(name) & set("/\\"):
+        raise UsageError(f"{name!r} is no name for an advisor: up to {_LONGEST_NAME} characters, without slashes")
+    return name
+
+
+def _entered(reference: Reference, entry: Entry | None) -> Reference:
+    """The reference as the catalogue has it, where that has it."""
+    if entry is None:
+        return reference
+    return replace(reference, title=entry.title, year=entry.year, source=entry.source, licence=entry.licence)
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.expanduser().read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: the biography cannot be read ({error})") from error

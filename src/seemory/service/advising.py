@@ -1,0 +1,70 @@
+"""The routes about advisors: what a library says of a picture, which libraries there are, and what is in one."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+
+from seemory.memory import Memory
+from seemory.service.desk import Desk
+from seemory.service.refusals import Refused, document
+from seemory.service.requests import A_PICTURE, REFUSALS, in_the_address, is_picture, read
+from seemory.service.schemas import AdviceOptions
+from seemory.settings import ServiceSettings
+
+
+def add_advisor_routes(app: FastAPI, memory: Memory, options: ServiceSettings, desk: Desk) -> None:
+    """Have these routes answer for the memory's owner. Libraries are added to on the machine, never by a request."""
+
+    @app.post(
+        "/v1/advise",
+        responses=REFUSALS,
+        openapi_extra={
+            "parameters": [
+                {"name": name, "in": "query", "required": name == "advisor", "schema": schema}
+                for name, schema in AdviceOptions.model_json_schema()["properties"].items()
+            ],
+            "requestBody": {"required": True, "content": A_PICTURE},
+        },
+    )
+    async def advise(request: Request) -> Response:
+        """What an advisor's library says of the picture that is the body; nothing of it is kept."""
+        if not is_picture(request):
+            raise Refused(415, "NoPicture", "send the picture's bytes as the body, with their Content-Type")
+        async with desk.place(request) as place:
+            asked = read(AdviceOptions, in_the_address(request))
+            content = await place.body(options.max_upload_bytes)
+            return document(await place.do(lambda: _advice(memory, asked, content)))
+
+    @app.get("/v1/advisors", responses=REFUSALS)
+    async def advisors(request: Request) -> Response:
+        """The advisors there are."""
+        async with desk.place(request) as place:
+            await place.body(0)
+            return document({"advisors": [asdict(one) for one in await place.do(memory.advisors.all)]})
+
+    @app.get("/v1/advisors/{name}", responses=REFUSALS)
+    async def library(request: Request, name: str) -> Response:
+        """What is in an advisor's library."""
+        async with desk.place(request) as place:
+            await place.body(0)
+            return document(await place.do(lambda: _library(memory, name)))
+
+
+def _advice(memory: Memory, asked: AdviceOptions, picture: bytes) -> dict[str, Any]:
+    """What `seemory advise --json` prints."""
+    start = time.perf_counter()
+    advice = memory.advise(picture, asked.advisor, mode=asked.mode, limit=asked.limit, name="the picture sent")
+    return advice.as_json() | {"milliseconds": round((time.perf_counter() - start) * 1000, 1)}
+
+
+def _library(memory: Memory, name: str) -> dict[str, Any]:
+    """What `seemory advisor show --json` prints."""
+    works = memory.advisors.references(name)
+    shown = [work.as_json() | {"file_is_here": work.is_here} for work in works]
+    return asdict(memory.advisors.find(name)) | {"works": shown}
