@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from seemory.models.encoder import Encoder, Sharing
     from seemory.reembedding.backfilling import BackfillReport
     from seemory.reembedding.blue_green import Reembedding
+    from seemory.search.routing import RouteName
     from seemory.store.connect import Database
     from seemory.store.explaining import Explanation
     from seemory.zero_shot import LabelScore
@@ -188,6 +189,9 @@ class Memory:
         weights: Mapping[str, float] | None = None,
         fusion: str | None = None,
         language: str | None = None,
+        film: Paths | None = None,
+        route: RouteName | None = None,
+        group: bool | None = None,
     ) -> Hits:
         """The best hits for words, a picture file, a stored item, or a sum of several, best first (docs/search.md).
 
@@ -204,25 +208,32 @@ class Memory:
             weights: of the channels `visual`, `text` and `words`, over the saved ones and the settings'.
             fusion: `"rrf"` or `"minmax"`.
             language: to read the words in; by default all languages in which anything was said in the collection.
+            film: only scenes of this film: its path, or the id of its asset.
+            route: what sight is there for: `"visual"` (it leads), `"rerank"` (it changes the order of what words
+                found), `"words"` (it is left out) or `"auto"`, the default among scenes (docs/video.md).
+            group: whether neighbouring scenes of a film are one hit, so that `limit` counts such groups; by default
+                where nothing but scenes is asked for.
 
         Raises:
             UsageError: nothing was asked for, or something of it is wrong.
+            ItemNotFound: there is no such item or film.
             MediaError: the picture cannot be read.
         """
         from seemory.search.channels import Page
+        from seemory.search.scenes import Wanted
 
         if kind is not None and kind not in get_args(Kind):
             raise UsageError(f"kind is one of {', '.join(get_args(Kind))}, not {kind!r}")
-        filters = [Filter.parse(condition) if isinstance(condition, str) else condition for condition in where]
+        filters = self._conditions(where, film)
         page = Page(limit, offset, min_score, kind, filters)
+        wanted = Wanted(page, weights or {}, fusion, language, route, group)
 
         def answer() -> Hits:
             searcher = self._rooms.searcher()
             examples = self._rooms.terms.examples(
                 searcher, image=image, like=like, vector=vector, plus=plus, minus=minus
             )
-            finder = self._rooms.wordbook.finder(searcher, self._rooms.query)
-            return finder.find(words or "", examples, page=page, weights=weights, fusion=fusion, language=language)
+            return self._rooms.scene_finder(searcher).find(words or "", examples, wanted)
 
         return self._rooms.steadily(answer)
 
@@ -239,6 +250,7 @@ class Memory:
         offset: int = 0,
         kind: Kind | None = None,
         where: Sequence[Filter | str] = (),
+        film: Paths | None = None,
     ) -> Explanation:
         """How the channel `visual` answers such a search: whether all rows are compared, the filter goes first, or the
         index is asked; what that was chosen by; Postgres's plan with times and buffers. Nothing in it counts other
@@ -246,7 +258,7 @@ class Memory:
 
         Arguments and errors are those of `search`.
         """
-        filters = [Filter.parse(condition) if isinstance(condition, str) else condition for condition in where]
+        filters = self._conditions(where, film)
 
         def answer() -> Explanation:
             searcher = self._rooms.searcher()
@@ -258,6 +270,10 @@ class Memory:
             return searcher.explain(examples, limit=limit, offset=offset, kind=kind, filters=filters)
 
         return self._rooms.steadily(answer)
+
+    def _conditions(self, where: Sequence[Filter | str], film: Paths | None = None) -> list[Filter]:
+        filters = [Filter.parse(condition) if isinstance(condition, str) else condition for condition in where]
+        return filters if film is None else [*filters, self._rooms.scenes.film(self.collection, os.fspath(film))]
 
     def similar(self, item: UUID | str | Paths, *, limit: int = 10) -> Hits:
         """Items that look like a stored item (by id, beginning of an id, or path) or like any picture file."""
@@ -411,7 +427,7 @@ class Memory:
 
     def items(self, *, where: Sequence[Filter | str] = (), batch: int = 500) -> Iterator[Item]:
         """Every item of the collection that meets the conditions, in a stable order."""
-        filters = [Filter.parse(condition) if isinstance(condition, str) else condition for condition in where]
+        filters = self._conditions(where)
         for page in self._rooms.items.pages(self.collection, batch=batch, filters=filters):
             yield from page
 

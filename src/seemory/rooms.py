@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from seemory.indexing import Indexer
     from seemory.models.encoder import Sharing
     from seemory.reembedding.blue_green import Reembedding
+    from seemory.search.scenes import SceneFinder
     from seemory.search.searcher import Searcher
     from seemory.search.terms import Terms
     from seemory.store.connect import Database
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from seemory.store.items import Items
     from seemory.store.libraries import Libraries
     from seemory.store.query import Query
+    from seemory.store.scenes import Scenes
 
 T = TypeVar("T")
 
@@ -99,6 +101,13 @@ class Rooms:
         from seemory.store.query import Query
 
         return Query(self.database, self.settings.owner, self.settings.search.resident_mb * 1_000_000)
+
+    @cached_property
+    def scenes(self) -> Scenes:
+        """What is told of scenes beyond the search."""
+        from seemory.store.scenes import Scenes
+
+        return Scenes(self.database, self.settings.owner)
 
     @cached_property
     def terms(self) -> Terms:
@@ -189,6 +198,19 @@ class Rooms:
             return Searcher(self.query, live, self.encoders.of(live))
         except (ModelError, EncoderChanged) as error:  # what is stored can still be compared
             return Searcher(self.query, live, AbsentEncoder(error))
+
+    def scene_finder(self, searcher: Searcher) -> SceneFinder:
+        """Answers by all channels over the generation of a searcher, and tells of scenes what only they have."""
+        from seemory.search.scenes import SceneFinder
+
+        words = self.wordbook
+        return SceneFinder(
+            words.finder(searcher, self.query),
+            searcher,
+            self.query,
+            self.scenes,
+            lambda: {**words.default_weights, **words.preferences.weights()},
+        )
 
     def steadily(self, answer: Callable[[], T]) -> T:
         """What `answer` gives; asked again where the generation it had begun with was switched off and dropped."""

@@ -29,6 +29,8 @@ Blob = bytes
 Kind = Literal["image", "scene", "text"]
 Channel = Literal["visual", "text"]
 Modality = Literal["image", "text"]
+Visual = Literal["leads", "re-ranks", "alone", "left out"]
+"""What the visual channel is there for in a search."""
 Operator = Literal["=", "!=", "<", "<=", ">", ">=", "~"]
 
 
@@ -289,11 +291,23 @@ class Hit:
     end_s: float | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
+    moment_s: float | None = None
+    """Of a scene, when the frame nearest to the query is shown; None where nothing was compared with its frames."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Of a scene, the channels that could say nothing of it, with the reason."""
+    neighbours: tuple[Hit, ...] = ()
+    """The scenes right before and after it that are hits as well, in the film's order, where they are grouped."""
 
     def as_json(self) -> dict[str, Any]:
         """The hit as the document that `--json` prints."""
         document = {name: getattr(self, name) for name in self.__slots__}
-        return document | {"item_id": str(self.item_id), "metadata": dict(self.metadata), "reasons": list(self.reasons)}
+        return document | {
+            "item_id": str(self.item_id),
+            "metadata": dict(self.metadata),
+            "reasons": list(self.reasons),
+            "missing": dict(self.missing),
+            "neighbours": [neighbour.as_json() for neighbour in self.neighbours],
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,21 +324,48 @@ class ChannelAnswer:
     """Why it counted nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What the visual channel was there for in a search among scenes, and why."""
+
+    visual: Visual
+    reason: str
+    said: str | None = None
+    """What words were searched for, where words led."""
+    shown: str | None = None
+    """What pictures were compared with, where that is in words."""
+    pool: int | None = None
+    """How many items words named, of which sight was to change the order."""
+    seen: int | None = None
+    """How many of these have a vector; the others keep a middle place."""
+    share: float | None = None
+    """What sight's ranks counted in the new order, of 1."""
+    skipped: str | None = None
+    """Why the order of the words stayed."""
+
+
 class Hits(list[Hit]):
     """The hits of a search, best first, and what each channel contributed."""
 
     def __init__(
-        self, hits: Iterable[Hit] = (), channels: Mapping[str, ChannelAnswer] | None = None, fusion: str | None = None
+        self,
+        hits: Iterable[Hit] = (),
+        channels: Mapping[str, ChannelAnswer] | None = None,
+        fusion: str | None = None,
+        route: Route | None = None,
     ) -> None:
         super().__init__(hits)
         self.channels: Mapping[str, ChannelAnswer] = channels or {}
         self.fusion = fusion
         """How the channels were fused; None where one answered alone."""
+        self.route = route
+        """What the visual channel was there for; None where no route was chosen."""
 
     def as_json(self) -> dict[str, Any]:
-        """The answer as the document that `--json` prints: hits, channels, fusion."""
+        """The answer as the document that `--json` prints: hits, channels, fusion, route."""
         channels = {name: asdict(answer) for name, answer in self.channels.items()}
-        return {"hits": [hit.as_json() for hit in self], "channels": channels, "fusion": self.fusion}
+        route = None if self.route is None else asdict(self.route)
+        return {"hits": [hit.as_json() for hit in self], "channels": channels, "fusion": self.fusion, "route": route}
 
 
 @dataclass(frozen=True, slots=True)

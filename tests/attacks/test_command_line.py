@@ -21,7 +21,8 @@ from .conftest import LIBRARY, Loot, World, assert_no_secret, rows_of
 # name: (its parameters, lines to try). {guess} becomes each guess; {own} the thief's folder.
 COMMANDS: dict[str, tuple[str, list[str]]] = {
     "search": (
-        "words image like plus minus limit offset min_score kind conditions weights fusion language explain",
+        "words image like plus minus limit offset min_score kind conditions weights fusion language film route group "
+        "explain",
         [
             "--like {guess} --json",
             "a cat -n 1000 --plus {guess} --json",
@@ -32,6 +33,10 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
             "a cat -n 1000 --where name~private --where width>=0",
             "private {guess} --json --weight visual=0 --language simple --fusion minmax",
             '\'"private" "cat"\' --json --weight words=2',
+            "a cat --film {guess} --json",
+            "a cat --film {guess} --explain",
+            "who says private {guess} --route rerank --group --json",
+            "private {guess} --route words --no-group",
         ],
     ),
     "describe": (

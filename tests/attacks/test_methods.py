@@ -75,9 +75,20 @@ def _searches(memory: Memory, guess: Guess, world: World) -> Iterator[Callable[[
     yield lambda: memory.search("a cat", plus=[text], limit=1000, kind="image")
     yield lambda: memory.search("a cat", minus=[text], limit=1000)
     yield lambda: memory.search("a cat", where=[f"path~{text}"], limit=1000)
+    yield lambda: memory.search("a cat", film=text, limit=1000)
+    for film in (f"film={text}", f"film!={text}", f"film~{text}"):
+        yield lambda f=film: memory.search("a cat", where=[f], limit=1000)  # type: ignore[misc]
+    for route in ("visual", "rerank", "words"):
+        yield lambda r=route: _routed(memory, f'a cat says private "{text}"', r)  # type: ignore[misc]
+        yield lambda r=route: _routed(memory, f"who mentions {text} private", r)  # type: ignore[misc]
     for query in (text, f'"{text}"', f"-{text}", "private", '"private"', "cat -private"):
         for weights in ({"visual": 0.0}, {"text": 0.0}, {"words": 9.0}):
             yield lambda q=query, w=weights: _with_channels(memory, q, w)  # type: ignore[misc]
+
+
+def _routed(memory: Memory, query: str, route: Any) -> object:
+    hits = memory.search(query, limit=1000, route=route, group=True)
+    return sorted((hit.uri, hit.cosine, hit.score) for hit in hits), dict(hits.channels), hits.route
 
 
 def _with_channels(memory: Memory, query: str, weights: dict[str, float]) -> object:
@@ -120,7 +131,12 @@ def _prefer(memory: Memory, guess: Guess, world: World) -> object:
 
 def _explain(memory: Memory, guess: Guess, world: World) -> object:
     # Its estimates come from statistics over all owners, and its times differ: only refusals are compared.
-    for wanted in ({"like": guess}, {"words": str(guess)}, {"words": "a cat", "where": [f"path~{guess}"]}):
+    for wanted in (
+        {"like": guess},
+        {"words": str(guess)},
+        {"words": "a cat", "where": [f"path~{guess}"]},
+        {"words": "a cat", "film": str(guess)},
+    ):
         memory.explain(**wanted, limit=1000)  # type: ignore[arg-type]
     return None
 
@@ -159,10 +175,10 @@ METHODS: dict[str, tuple[str, Call]] = {
     "get": ("item", lambda m, g, w: m.get(g)),
     "similar": ("item limit", lambda m, g, w: m.similar(g, limit=1000)),
     "search": (
-        "words image like vector plus minus limit offset min_score kind where weights fusion language",
+        "words image like vector plus minus limit offset min_score kind where weights fusion language film route group",
         lambda m, g, w: [attempt(call) for call in _searches(m, g, w)],
     ),
-    "explain": ("words image like vector plus minus limit offset kind where", _explain),
+    "explain": ("words image like vector plus minus limit offset kind where film", _explain),
     "thumbnail": ("item_id", lambda m, g, w: m.thumbnail(g)),  # type: ignore[arg-type]
     "forget": ("items", lambda m, g, w: m.forget([g])),
     "items": ("where batch", lambda m, g, w: list(m.items(where=[f"path~{g}"], batch=1))),

@@ -35,6 +35,8 @@ ROUTES: dict[tuple[str, str], Callable[[Send, str, bytes], list[httpx.Response]]
         ask("POST", "/v1/search", json={"words": "a cat", "where": [f"path~{guess}"], "kind": "image"}),
         ask("POST", "/v1/search", json={"words": f'"private" {guess}', "weights": {"visual": 0}, "language": "simple"}),
         ask("POST", "/v1/search", json={"words": "a cat", "owner": guess}),
+        ask("POST", "/v1/search", json={"words": "a cat", "film": guess}),
+        ask("POST", "/v1/search", json={"words": f"who says private {guess}", "route": "rerank", "group": True}),
         ask("POST", "/v1/search?limit=1000", content=picture, headers={"Content-Type": "image/png"}),
         ask("POST", f"/v1/search?words={guess}", content=picture, headers={"Content-Type": "image/png"}),
     ],

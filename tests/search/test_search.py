@@ -92,5 +92,6 @@ def test_reading_a_condition_never_fails_otherwise(text: str) -> None:
 def test_a_hit_becomes_the_document_that_is_printed() -> None:
     hit = Hit(uuid4(), "image", "/a.jpg", 0.9, 0.3, 1, metadata={"width": 3})
     assert list(hit.as_json()) == [
-        *("item_id", "kind", "uri", "score", "cosine", "rank", "start_s", "end_s", "metadata", "reasons")
+        *("item_id", "kind", "uri", "score", "cosine", "rank", "start_s", "end_s", "metadata", "reasons"),
+        *("moment_s", "missing", "neighbours"),
     ]

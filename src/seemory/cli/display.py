@@ -17,7 +17,7 @@ from seemory.telemetry import Progress, ProgressListener
 from seemory.timecode import clock
 
 if TYPE_CHECKING:
-    from seemory.types import Hit
+    from seemory.types import Hit, Route
 
 PLAIN_EVERY_S = 5.0
 
@@ -38,10 +38,28 @@ def print_hits(hits: Sequence[Hit], thumbnail: Callable[[UUID], bytes | None]) -
     for hit in hits:
         if pictures and (small := thumbnail(hit.item_id)):
             _print_picture(small)
-        cosine = "  -   " if hit.cosine is None else f"{hit.cosine:+.3f}"
-        when = "" if hit.start_s is None or hit.end_s is None else f"  {clock(hit.start_s)}-{clock(hit.end_s)}"
-        name = f"{str(hit.item_id)[:8]}  {print_path(hit.uri)}{when}"
-        click.echo(f"{hit.rank:4}  {hit.score:.2f}  cosine {cosine}  {name}")
+        click.echo(f"{hit.rank:4}  {_line(hit)}")
+        for neighbour in hit.neighbours:
+            click.echo(f"{'+':>4}  {_line(neighbour)}")
+
+
+def _line(hit: Hit) -> str:
+    """Score, cosine, id, file, and of a scene its times, the moment nearest to the query and what was missing."""
+    cosine = "  -   " if hit.cosine is None else f"{hit.cosine:+.3f}"
+    when = "" if hit.start_s is None or hit.end_s is None else f"  {clock(hit.start_s)}-{clock(hit.end_s)}"
+    moment = "" if hit.moment_s is None else f" at {clock(hit.moment_s)}"
+    missing = f"  (not by {', '.join(hit.missing)})" if hit.missing else ""
+    return f"{hit.score:.2f}  cosine {cosine}  {str(hit.item_id)[:8]}  {print_path(hit.uri)}{when}{moment}{missing}"
+
+
+def say_route(route: Route | None) -> None:
+    """One line on stderr about what sight was there for, where a route was chosen."""
+    if route is None:
+        return
+    said = f"sight {route.visual}" if route.visual in ("leads", "re-ranks") else f"sight is {route.visual}"
+    pool = "" if route.pool is None else f"; {route.seen} of {route.pool} that words named were looked at"
+    skipped = f"; their order stayed: {route.skipped}" if route.skipped else ""
+    click.echo(f"{said}: {route.reason}{pool}{skipped}", err=True)
 
 
 def shows_pictures() -> bool:

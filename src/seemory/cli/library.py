@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from seemory.cli.display import print_hits, print_json, print_path, progress
+from seemory.cli.display import print_hits, print_json, print_path, progress, say_route
 from seemory.cli.options import as_json, memory_for, on_ray, say_notice, weight_option, where_it_is
 
 
@@ -87,6 +87,13 @@ def index(
 @weight_option
 @click.option("--fusion", type=click.Choice(["rrf", "minmax"]), help="How the channels become one ranking.")
 @click.option("--language", help="To read the words in; by default all that were used in describing.")
+@click.option("--film", metavar="FILM", help="Only scenes of this film: its path, or the id of its asset.")
+@click.option(
+    "--route",
+    type=click.Choice(["auto", "visual", "rerank", "words"]),
+    help="Whether sight leads, re-ranks what words found, or is left out; among scenes auto by default.",
+)
+@click.option("--group/--no-group", default=None, help="Neighbouring scenes of a film are one hit, or each its own.")
 @click.option("--explain", is_flag=True, help="Print how the vectors were searched, and Postgres's plan, not hits.")
 @where_it_is
 @as_json
@@ -104,6 +111,9 @@ def search(
     weights: dict[str, float],
     fusion: str | None,
     language: str | None,
+    film: str | None,
+    route: Any,
+    group: bool | None,
     explain: bool,
     json_: bool,
     **where: Any,
@@ -116,7 +126,7 @@ def search(
     with memory_for(**where) as memory:
         if explain:
             asked: dict[str, Any] = {"image": image, "like": like, "plus": plus, "minus": minus}
-            part: dict[str, Any] = {"limit": limit, "offset": offset, "kind": kind, "where": conditions}
+            part: dict[str, Any] = {"limit": limit, "offset": offset, "kind": kind, "where": conditions, "film": film}
             explained = memory.explain(text, **asked, **part)
             if json_:
                 print_json(explained.as_json())
@@ -138,6 +148,9 @@ def search(
             weights=weights,
             fusion=fusion,
             language=language,
+            film=film,
+            route=route,
+            group=group,
         )
         if json_:
             query = {"words": text or None, "image": image and str(image), "like": like, "plus": plus, "minus": minus}
@@ -150,10 +163,11 @@ def search(
                     "milliseconds": round((time.perf_counter() - start) * 1000, 1),
                 }
             )
-        elif hits:
-            print_hits(hits, memory.thumbnail)
         else:
-            click.echo("nothing found", err=True)
+            say_route(hits.route)
+            print_hits(hits, memory.thumbnail)
+            if not hits:
+                click.echo("nothing found", err=True)
 
 
 @click.command()

@@ -195,6 +195,9 @@ def _answer(memory: Memory, asked: SearchOptions, given: dict[str, Any]) -> dict
         min_score=asked.min_score,
         kind=asked.kind,
         where=asked.where,
+        film=asked.film,
+        route=asked.route,
+        group=asked.group,
         **given,
     )
     query = {"words": asked.words, "image": "the picture sent" if "image" in given else None, "like": given.get("like")}

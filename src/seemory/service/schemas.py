@@ -21,6 +21,11 @@ class SearchOptions(BaseModel):
     min_score: float | None = Field(default=None, ge=0, le=1, description="The least calibrated score.")
     kind: Literal["image", "scene", "text"] | None = None
     where: list[Condition] = Field(default=[], max_length=50, description="Such as width>=1000 or taken=2021-05.")
+    film: str | None = Field(default=None, max_length=4096, description="Only scenes of this film: path or asset id.")
+    route: Literal["auto", "visual", "rerank", "words"] | None = Field(
+        default=None, description="Whether sight leads, re-ranks or is left out; among scenes auto by default."
+    )
+    group: bool | None = Field(default=None, description="Neighbouring scenes are one hit; by default among scenes.")
 
 
 class Search(SearchOptions):
@@ -55,6 +60,22 @@ class Hit(BaseModel):
     end_s: float | None
     metadata: dict[str, Any]
     reasons: list[str]
+    moment_s: float | None = Field(description="Of a scene: when the frame nearest to the query is shown.")
+    missing: dict[str, str] = Field(description="Of a scene: channels that could say nothing of it, and why.")
+    neighbours: list[Hit] = Field(description="Scenes right beside it that are hits as well.")
+
+
+class Route(BaseModel):
+    """What the visual channel was there for in a search among scenes, and why."""
+
+    visual: Literal["leads", "re-ranks", "alone", "left out"]
+    reason: str
+    said: str | None
+    shown: str | None
+    pool: int | None
+    seen: int | None
+    share: float | None
+    skipped: str | None
 
 
 class Answer(BaseModel):
@@ -64,6 +85,7 @@ class Answer(BaseModel):
     hits: list[Hit]
     channels: dict[str, dict[str, Any]]
     fusion: str | None
+    route: Route | None
     collection: str
     model: str
     milliseconds: float

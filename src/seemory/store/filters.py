@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, get_args
+from uuid import UUID
 
 from psycopg.sql import SQL, Composed
 
@@ -119,6 +120,22 @@ def _tag(one: Filter) -> Condition:
     return (there if one.operator == "=" else SQL("NOT ") + there), [clean(one.value)]
 
 
+def _film(one: Filter) -> Condition:
+    """The scenes of a film: by its path, by the id of its asset, or by the name that an import gave for it."""
+    if one.operator == "~":
+        return SQL("(i.kind = 'scene' AND a.uri ILIKE %s)"), [_pattern(escape(one.value))]
+    if one.operator not in ("=", "!="):
+        raise UsageError(f"a scene is of a film or not: film=PATH, film!=PATH or film~part, not film{one.operator}")
+    values: list[Any]
+    try:
+        of_it, values = SQL("i.asset_id = %s"), [UUID(one.value)]
+    except ValueError:
+        of_it = SQL("coalesce(a.uri = %s OR a.metadata ->> 'film_uri' = %s, false)")
+        values = [escape(one.value), clean(one.value)]
+    there = SQL("(i.kind = 'scene' AND {})").format(of_it)
+    return (there if one.operator == "=" else SQL("NOT ") + there), values
+
+
 _NUMBER = r"^-?[0-9]{1,100}(\.[0-9]{1,100})?$"
 
 
@@ -179,4 +196,5 @@ _FIELDS: dict[str, Callable[[Filter], Condition]] = {
     "bytes": _number("a.bytes"),
     "taken": _taken,
     "tag": _tag,
+    "film": _film,
 }

@@ -40,7 +40,7 @@ def resolve(connection: psycopg.Connection[Any], owner: str, text: str, collecti
             return UUID(str(found[0][0]))
         if found:
             raise ItemNotFound(f"{text} begins several ids: {_list(found)}; give more of it")
-    uris = [escape(text), escape(_absolute(text))]
+    uris = [escape(text), escape(absolute(text))]
     found = connection.execute(
         _FIND + "a.uri_key IN (md5(%(as_is)s)::uuid, md5(%(absolute)s)::uuid) ORDER BY i.ordinal LIMIT 6",
         names | {"as_is": uris[0], "absolute": uris[1]},
@@ -62,7 +62,7 @@ def resolve_all(connection: psycopg.Connection[Any], owner: str, text: str, coll
 
     Raises as it does.
     """
-    uris = [escape(text.strip()), escape(_absolute(text.strip()))]
+    uris = [escape(text.strip()), escape(absolute(text.strip()))]
     names = {"owner": owner, "collection": collection, "uris": uris}
     keys = "a.uri_key = ANY (ARRAY(SELECT md5(name)::uuid FROM unnest(%(uris)s::text[]) AS name)) ORDER BY i.ordinal"
     found = connection.execute(_FIND + keys, names).fetchall()
@@ -79,7 +79,7 @@ def require_same_collection(collection: str, generation: Generation) -> None:
         raise UsageError(f"{generation.table} belongs to collection {generation.collection!r}, not to {collection!r}")
 
 
-def _absolute(text: str) -> str:
+def absolute(text: str) -> str:
     """The path from here, links not followed, because files are stored under the names they were found by."""
     try:
         return os.path.abspath(Path(text).expanduser())  # noqa: PTH100
