@@ -135,7 +135,7 @@ def test_answers_are_the_librarys(served: Served, package_photographs: dict[str,
             assert said.keys() == hit.as_json().keys()
             assert said["cosine"] == pytest.approx(hit.cosine, abs=1e-3)
     assert asked[0][0].json().keys() == {
-        "query", "hits", "channels", "fusion", "collection", "model", "milliseconds",
+        "query", "hits", "channels", "fusion", "route", "collection", "model", "milliseconds",
     }  # fmt: skip
 
 
