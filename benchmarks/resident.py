@@ -199,7 +199,7 @@ def compare(home: Path, database: Database, made: Vectors, kinds: dict[str, Vect
     def scanned(vector: Vector) -> list[UUID]:
         found = copy.codes.scan(vector, SHELF.threads)
         places = found.reaching(found.highest(K))
-        best = places[np.argsort(-found.cosines[places])][:K]
+        best = places[np.argsort(-found.cosines(places))][:K]
         return [UUID(bytes=row.tobytes()) for row in found.ids(best)]
 
     tell("the copy's scan alone", scanned, number_of.__getitem__)

@@ -97,7 +97,8 @@ class Database:
         """A connection in a transaction that sees the rows of `owner` and no others (None: no owner's rows at all).
 
         With `pipelined`, statements are sent without waiting for those before; what one gives is waited for when it is
-        read.
+        read. All that is sent is one transaction for the server (it has no BEGIN and no COMMIT, which cost a way there
+        and back each), so it is for reading alone.
 
         Raises:
             UsageError: the owner's name is empty or cannot be stored.
@@ -114,7 +115,7 @@ class Database:
         connection: Connection | None = None
         try:
             self._pool.open()
-            with self._pool.connection() as connection, connection.pipeline() if pipelined else nullcontext():
+            with self._pool.connection() as connection, _pipeline(connection) if pipelined else nullcontext():
                 connection.execute(_BEGIN, [owner or "", self.role])
                 if self.distributed:
                     connection.execute(SQL(_BEGIN_ON_WORKERS).format(Literal(owner or "")))
@@ -191,6 +192,18 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@contextmanager
+def _pipeline(connection: Connection) -> Iterator[None]:
+    """Until its end Postgres takes all that is sent as one transaction, though nothing says so."""
+    connection.autocommit = True
+    try:
+        with connection.pipeline():
+            yield
+    finally:
+        if not connection.closed:
+            connection.autocommit = False
 
 
 class _Adapting:

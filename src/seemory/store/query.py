@@ -85,7 +85,7 @@ class Query:
         return [(item_id, cosine) for (item_id,), cosine in found if cosine >= min_cosine]
 
     def _answer(self, ask: Ask, exact: bool) -> list[Found]:
-        attempt = None if exact else self._resident.scan(ask)  # before a connection is taken
+        attempt = None if exact else self._resident.attempt(ask)
         found = None
         if attempt is not None:
             with self._database.transaction(self.owner, pipelined=True) as connection:
@@ -120,7 +120,7 @@ class Query:
         wanted = max(limit, 1) + max(offset, 0)
         ask = self._ask(generation, vector, wanted, filters, kind, exclude, include_missing, also)
         steps: list[Step] = []
-        attempt = None if exact else self._resident.scan(ask)
+        attempt = None if exact else self._resident.attempt(ask)
         if attempt is not None:
             with self._database.transaction(self.owner) as connection:
                 if attempt.nearest(connection, self.owner, Explaining(connection, steps)) is not None:

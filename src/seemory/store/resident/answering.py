@@ -7,9 +7,9 @@ import numpy as np
 from seemory.store.choice import LARGEST_EF, TIES, Ask, Choice
 from seemory.store.connect import Connection, Database
 from seemory.store.nearest import Found, Observer
-from seemory.store.resident.codes import Scanned
-from seemory.store.resident.confirming import MOST_RECENT, Confirmed, confirm
+from seemory.store.resident.confirming import MOST_RECENT, Confirmed, confirm, tune
 from seemory.store.resident.shelf import SHELF, Copy, Key, Shelf
+from seemory.store.resident.threads import Threads
 from seemory.types import Generation
 
 _SEARCHES = 3
@@ -33,15 +33,12 @@ class Resident:
         self._shelf = shelf
         self._searches: dict[str, int] = {}
 
-    def scan(self, ask: Ask) -> Attempt | None:
-        """The query compared with a copy; None if there is none, or the question is not for it."""
+    def attempt(self, ask: Ask) -> Attempt | None:
+        """The search by a copy; None if there is none, or the question is not for it."""
         if not self._limit or not ask.resident or ask.wanted + TIES > LARGEST_EF:
             return None
         copy = self._shelf.find(self._key(ask.generation))
-        if copy is None:
-            return None
-        stored = ask.vector.astype(np.float16).astype(np.float32)  # as Postgres is asked
-        return Attempt(self, ask, copy, copy.codes.scan(stored, self._shelf.threads))
+        return None if copy is None else Attempt(self, ask, copy, self._shelf.threads)
 
     def missed(self, ask: Ask, choice: Choice) -> None:
         """Take note of a search that no copy answered: after a few that the index did, one is made."""
@@ -77,12 +74,12 @@ class Resident:
 class Attempt:
     """One search by one copy."""
 
-    def __init__(self, resident: Resident, ask: Ask, copy: Copy, scanned: Scanned) -> None:
-        """Nothing is asked of Postgres yet."""
+    def __init__(self, resident: Resident, ask: Ask, copy: Copy, threads: Threads) -> None:
+        """Nothing is compared yet."""
         self._resident = resident
         self._ask = ask
         self._copy = copy
-        self._scanned = scanned
+        self._threads = threads
 
     @property
     def choice(self) -> Choice:
@@ -93,9 +90,13 @@ class Attempt:
     def nearest(self, connection: Connection, owner: str, observe: Observer | None = None) -> list[Found] | None:
         """The `wanted` nearest, as complete as comparing all; None if the copy cannot tell them.
 
-        The settings that it ran with stay for the transaction.
+        The settings that it ran with stay for the transaction. In a pipeline, the transaction begins while the copy is
+        compared.
         """
-        ask, scanned = self._ask, self._scanned
+        ask = self._ask
+        stored = ask.vector.astype(np.float16).astype(np.float32)  # as Postgres is asked
+        tune(connection)
+        scanned = self._copy.codes.scan(stored, self._threads)
         confirmed: Confirmed | None = None
         complete = False
         floor, limit = scanned.highest(ask.wanted + TIES) - scanned.error, ask.wanted + TIES

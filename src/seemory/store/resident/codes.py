@@ -1,94 +1,174 @@
 """Vectors as one byte a dimension, compared with a query all at once: approximate cosines, and how far off they may be.
 
-A row of norm 1 is moved by a fixed vector near the mean of all, which changes every cosine of a query by the same
-amount, and leaves less to round. It is turned at random, so that no dimension stands out and errors of rounding do not
-depend on the data. What is left is rounded to 255 steps of the row's own size; the query likewise.
+A row of norm 1 is moved and turned (`turning`), and rounded to 255 steps of its own size; the query likewise. Its head,
+the few dimensions that say most, and its tail lie apart: all heads are compared, and the tails of those rows alone that
+may be among the wanted.
 """
 
 from __future__ import annotations
 
-import itertools
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numkong
 import numpy as np
 from numpy.typing import NDArray
 
+from seemory.store.resident.threads import Threads
+from seemory.store.resident.turning import Axes
 from seemory.types import Vector, Vectors
 
 _STEPS = 127.0
 _SIGMAS = 5.0  # of the rounding's error: one row in some three million is farther off on that side
+# Of what a tail adds. It is not spread as evenly as errors of rounding: in 900 queries of real vectors, none of the
+# wanted rows was farther off than five.
+_TAIL_SIGMAS = 6.0
 _SPARE = 1.25  # room for rows to come, as a multiple of those there are
-_LEAST_SHARE = 8_000  # rows for which another thread pays
 _BLOCK = 128
-_WIDEST_TURNED = 2_048  # where turning a query still takes much less time than the scan
+_LOOKED_AT = 4  # times as many of the best heads are compared whole, to learn what the wanted ones reach
+_SCATTERED = 8  # one row in so many: more are compared faster with all rows between them
+
+Where = slice | NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """A query's share of some dimensions."""
+
+    values: NDArray[np.int8]
+    """`(1, d)`."""
+    step: float
+    norm: float
+
+    @staticmethod
+    def of(part: NDArray[np.float32]) -> Rounded:
+        """`(d,)`, rounded."""
+        step = max(float(np.abs(part).max(initial=0.0)) / _STEPS, 1e-12)
+        return Rounded(np.rint(part / step).astype(np.int8)[None], step, float(np.linalg.norm(part)))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """All rows' share of some dimensions."""
+
+    rows: NDArray[np.int8]
+    """`(room, d)`."""
+    steps: NDArray[np.float32]
+    """`(room,)`: what one step is worth, by row."""
+    coarsest: float = 0.0
+    """The largest step."""
+    farthest: float = 0.0
+    """The largest norm of a row's share."""
+
+    @staticmethod
+    def empty(room: int, dim: int) -> Part:
+        """No rows yet."""
+        return Part(np.empty((room, dim), np.int8), np.empty(room, np.float32))
+
+    @property
+    def bytes(self) -> int:
+        """The memory that it takes."""
+        return int(self.rows.nbytes + self.steps.nbytes)
+
+    def put(self, start: int, moved: NDArray[np.float32]) -> Part:
+        """The same with `(n, d)` rows from the place `start`."""
+        end = start + len(moved)
+        steps = np.maximum(np.abs(moved).max(axis=1, initial=0.0) / _STEPS, 1e-12).astype(np.float32)
+        self.rows[start:end] = np.rint(moved / steps[:, None])
+        self.steps[start:end] = steps
+        coarsest = max(self.coarsest, float(steps.max(initial=0.0)))
+        farthest = max(self.farthest, float(np.linalg.norm(moved, axis=1).max(initial=0.0)))
+        return Part(self.rows, self.steps, coarsest, farthest)
+
+    def products(self, query: Rounded, where: Where) -> NDArray[np.float32]:
+        """`(n,)`: the scalar products with those rows."""
+        compared: Any = numkong.cdist(query.values, self.rows[where], "dot", out_dtype="float32")
+        products: NDArray[np.float32] = np.asarray(compared)[0]
+        products *= self.steps[where]
+        products *= np.float32(query.step)
+        return products
+
+    def variance(self, query: Rounded) -> float:
+        """Of the products' errors: those of rounding are spread evenly over one step, in each dimension."""
+        return float((self.coarsest * query.norm) ** 2 + (query.step * self.farthest) ** 2) / 12
 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """The approximate cosine of a query to every row."""
+    """A query compared with every row's head, and with the tails of those that are asked for."""
 
     codes: Codes
-    cosines: NDArray[np.float32]
-    """`(n,)`."""
+    leading: NDArray[np.float32]
+    """`(n,)`: the cosines, but for what tails add."""
+    tail: Rounded | None
+    """The query's tail, where there is one."""
+    behind: float
+    """No tail adds more than this, as good as certainly."""
     error: float
-    """No cosine is farther off than this, as good as certainly."""
+    """No cosine is farther off than this because of rounding, as good as certainly."""
+
+    def cosines(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The approximate cosines of these rows."""
+        leading = self.leading[places]
+        if self.tail is None:
+            return leading
+        part, count = self.codes.parts[1], len(self.leading)
+        if len(places) > count // _SCATTERED:
+            return leading + part.products(self.tail, slice(0, count))[places]
+        return leading + part.products(self.tail, places)
 
     def highest(self, wanted: int) -> float:
-        """A value that at least `wanted` rows reach, and few more do; -inf if there are no more rows than that."""
-        if wanted >= len(self.cosines):
+        """A value that at least `wanted` rows' cosines reach, and few more do; -inf if there are no more rows."""
+        if wanted >= len(self.leading):
             return -np.inf
-        blocks = self.cosines[: len(self.cosines) // _BLOCK * _BLOCK].reshape(-1, _BLOCK).max(axis=1)
-        reached = self.cosines
-        if len(blocks) > wanted:  # so many blocks have a row that reaches this, and hardly any other row does
-            reached = reached[reached >= np.partition(blocks, len(blocks) - wanted)[len(blocks) - wanted]]
-        return float(np.partition(reached, len(reached) - wanted)[len(reached) - wanted])
+        best = self.cosines(_best(self.leading, min(len(self.leading), _LOOKED_AT * wanted)))
+        return float(np.partition(best, len(best) - wanted)[len(best) - wanted])
 
     def reaching(self, cosine: float) -> NDArray[np.intp]:
         """The places of the rows whose approximate cosine is at least that."""
-        return np.flatnonzero(self.cosines >= cosine)
+        places = np.flatnonzero(self.leading >= cosine - self.behind)
+        return places if self.tail is None else places[self.cosines(places) >= cosine]
 
     def ids(self, places: NDArray[np.intp]) -> NDArray[np.uint8]:
         """`(n, 16)`: the item ids at these places."""
         return self.codes.ids[places]
 
 
+def _best(values: NDArray[np.float32], wanted: int) -> NDArray[np.intp]:
+    """Places of at least the `wanted` highest values, and of few more."""
+    blocks = values[: len(values) // _BLOCK * _BLOCK].reshape(-1, _BLOCK).max(axis=1)
+    if len(blocks) <= wanted:
+        return np.argpartition(values, len(values) - wanted)[len(values) - wanted :]
+    # So many blocks have a value that reaches this, and hardly any other value does.
+    return np.flatnonzero(values >= np.partition(blocks, len(blocks) - wanted)[len(blocks) - wanted])
+
+
 @dataclass(frozen=True, slots=True)
 class Codes:
     """The first `count` rows of arrays that have room for more; what is there never changes."""
 
-    rows: NDArray[np.int8]
-    """`(room, d)`."""
-    steps: NDArray[np.float32]
-    """`(room,)`: what one step is worth, by row."""
+    axes: Axes
+    parts: tuple[Part, ...]
+    """Heads, and tails where there are any."""
     ids: NDArray[np.uint8]
     """`(room, 16)`: item ids."""
-    count: int
-    centre: Vector
-    """`(d,)`: what all rows were moved by."""
-    turn: NDArray[np.float32] | None
-    """`(d, d)` orthogonal: what they were turned by then."""
-    coarsest: float = 0.0
-    """The largest step."""
-    farthest: float = 0.0
-    """The largest norm of a moved row."""
+    count: int = 0
+    moments: NDArray[np.float32] | None = None
+    """`(t, t)`: the sum of all tails' products with themselves."""
 
     @staticmethod
-    def empty(centre: Vector, room: int) -> Codes:
+    def empty(axes: Axes, room: int) -> Codes:
         """No rows yet, and room for so many."""
-        dim = centre.shape[0]
-        rows, steps, ids = np.empty((room, dim), np.int8), np.empty(room, np.float32), np.empty((room, 16), np.uint8)
-        return Codes(rows, steps, ids, 0, centre, _random_turn(dim) if dim <= _WIDEST_TURNED else None)
+        tail = len(axes.centre) - axes.head
+        parts = tuple(Part.empty(room, dim) for dim in (axes.head, tail) if dim)
+        return Codes(
+            axes, parts, np.empty((room, 16), np.uint8), moments=np.zeros((tail, tail), np.float32) if tail else None
+        )
 
     @property
     def bytes(self) -> int:
         """The memory that it takes."""
-        return int(self.rows.nbytes + self.steps.nbytes + self.ids.nbytes)
+        return int(self.ids.nbytes) + sum(part.bytes for part in self.parts)
 
     def with_rows(self, ids: NDArray[np.uint8], vectors: Vectors) -> Codes:
         """The same with more rows after the last: `(n, 16)` and `(n, d)`, of any norm but 0.
@@ -96,66 +176,36 @@ class Codes:
         They are written into the spare room, which no one else reads: only one may add to the newest of these.
         """
         end = self.count + len(vectors)
-        room = self if end <= len(self.rows) else self._moved(round(end * _SPARE))
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        moved = self._turned(vectors / norms - self.centre)
-        steps = np.maximum(np.abs(moved).max(axis=1) / _STEPS, 1e-12).astype(np.float32)
-        room.rows[self.count : end] = np.rint(moved / steps[:, None])
-        room.steps[self.count : end] = steps
+        room = self if end <= len(self.ids) else self._larger(round(end * _SPARE))
+        moved = self.axes.moved(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+        head, tail = moved[:, : self.axes.head], moved[:, self.axes.head :]
+        parts = tuple(part.put(self.count, share) for part, share in zip(room.parts, (head, tail), strict=False))
         room.ids[self.count : end] = ids
-        coarsest = max(self.coarsest, float(steps.max(initial=0.0)))
-        farthest = max(self.farthest, float(np.linalg.norm(moved, axis=1).max(initial=0.0)))
-        return Codes(room.rows, room.steps, room.ids, end, self.centre, self.turn, coarsest, farthest)
+        moments = None if self.moments is None else self.moments + tail.T @ tail
+        return Codes(self.axes, parts, room.ids, end, moments)
 
-    def _moved(self, room: int) -> Codes:
-        larger = Codes.empty(self.centre, room)
-        for new, old in ((larger.rows, self.rows), (larger.steps, self.steps), (larger.ids, self.ids)):
-            new[: self.count] = old[: self.count]
-        return larger
-
-    def _turned(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        return vectors if self.turn is None else vectors @ self.turn
+    def _larger(self, room: int) -> Codes:
+        larger = Codes.empty(self.axes, room)
+        larger.ids[: self.count] = self.ids[: self.count]
+        for new, old in zip(larger.parts, self.parts, strict=True):
+            new.rows[: self.count], new.steps[: self.count] = old.rows[: self.count], old.steps[: self.count]
+        parts = (Part(n.rows, n.steps, o.coarsest, o.farthest) for n, o in zip(larger.parts, self.parts, strict=True))
+        return Codes(self.axes, tuple(parts), larger.ids, self.count, self.moments)
 
     def scan(self, query: Vector, threads: Threads) -> Scanned:
-        """Every row compared with a query `(d,)` of any norm but 0."""
+        """Every row's head compared with a query `(d,)` of any norm but 0."""
         unit = query / np.linalg.norm(query)
-        turned = self._turned(unit)
-        step = float(np.abs(turned).max()) / _STEPS
-        rounded = np.rint(turned / step).astype(np.int8)[None]
+        turned = self.axes.turned(unit)
+        behind = turned[self.axes.head :]
+        head, tail = Rounded.of(turned[: self.axes.head]), Rounded.of(behind) if len(behind) else None
+        middle = np.float32(unit @ self.axes.centre)
+        leading = np.empty(self.count, np.float32)
 
-        def part(rows: slice) -> NDArray[np.float32]:
-            products: Any = numkong.cdist(rounded, self.rows[rows], "dot")
-            found: NDArray[np.float32] = np.asarray(products, np.float32)[0]
-            found *= self.steps[rows]
-            return found
+        def part(rows: slice) -> None:
+            np.add(self.parts[0].products(head, rows), middle, out=leading[rows])
 
-        cosines = threads.over(part, self.count)
-        cosines *= np.float32(step)
-        cosines += np.float32(unit @ self.centre)
-        # Rounding errors are spread evenly over one step: their variance is a twelfth of its square, by dimension.
-        sigma = ((self.coarsest**2 + (step * self.farthest) ** 2) / 12) ** 0.5
-        return Scanned(self, cosines, _SIGMAS * sigma)
-
-
-@cache
-def _random_turn(dim: int) -> NDArray[np.float32]:
-    turn = np.linalg.qr(np.random.default_rng(dim).standard_normal((dim, dim)))[0]
-    return np.asarray(turn, np.float32)
-
-
-class Threads:
-    """Does a scan in as many parts as pay, side by side: the comparing itself holds no lock of Python's."""
-
-    def __init__(self, most: int | None = None) -> None:
-        """`most` threads, by default a core each and at most four: beyond that memory is what a scan waits for."""
-        self._most = most or min(4, os.cpu_count() or 1)
-        self._pool = ThreadPoolExecutor(max(1, self._most - 1), thread_name_prefix="seemory-scan")
-
-    def over(self, part: Callable[[slice], NDArray[np.float32]], rows: int) -> NDArray[np.float32]:
-        """What `part` gives for all rows."""
-        shares = max(1, min(self._most, rows // _LEAST_SHARE))
-        borders = [rows * n // shares for n in range(shares + 1)]
-        first, *others = [slice(a, b) for a, b in itertools.pairwise(borders)]
-        waiting = [self._pool.submit(part, share) for share in others]
-        mine = part(first)
-        return mine if not waiting else np.concatenate([mine, *(future.result() for future in waiting)])
+        threads.over(part, self.count)
+        queries = [head] if tail is None else [head, tail]
+        variance = sum(part.variance(share) for part, share in zip(self.parts, queries, strict=True))
+        spread = 0.0 if self.moments is None else float(behind @ self.moments @ behind) / max(self.count, 1)
+        return Scanned(self, leading, tail, _TAIL_SIGMAS * max(spread, 0.0) ** 0.5, _SIGMAS * variance**0.5)

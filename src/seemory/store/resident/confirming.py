@@ -42,7 +42,7 @@ FROM state LEFT JOIN LATERAL (
     FROM near
     JOIN seemory.item i ON i.owner_id = %s AND i.id = near.item_id
     JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i.asset_id
-    WHERE {{conditions}}) AS found ON true
+    WHERE {{conditions}} ORDER BY near.distance + 0, near.item_id LIMIT %s) AS found ON true
 ORDER BY found.distance + 0, found.item_id"""
 
 # Every row is reached by a key, in one plan, which need not be made anew for each search.
@@ -64,6 +64,11 @@ class Confirmed:
     """Rows that were written since the copy was made, counted up to one more than are compared."""
 
 
+def tune(connection: Connection) -> None:
+    """The settings that `confirm` runs with, until the transaction ends."""
+    connection.execute(_SETTINGS)
+
+
 def confirm(
     connection: Connection,
     owner: str,
@@ -76,7 +81,7 @@ def confirm(
 ) -> Confirmed:
     """The nearest of the candidates and of what is new, at most `limit` before conditions are looked at.
 
-    `candidates` is `(n, 16)`, item ids. The settings that it runs with stay for the transaction.
+    `candidates` is `(n, 16)`, item ids; the connection is one that was told to `tune`.
     """
     statement = SQL(_STATEMENT).format(
         table=Identifier("seemory", ask.generation.table),
@@ -86,11 +91,9 @@ def confirm(
     )
     query, oldest = Halfvec(ask.vector), str(mark.oldest)
     values: list[Any] = [query, owner, oldest, MOST_RECENT + 1, query, owner, Uuids(candidates), oldest, limit]
-    values += [mark.incarnation, owner, *ask.values]
+    values += [mark.incarnation, owner, *ask.values, ask.wanted]
     if observe is not None:
-        connection.execute(_SETTINGS)
         observe("resident", statement, values)
-    connection.execute(_SETTINGS)
     with connection.cursor(binary=True) as cursor:
         rows = cursor.execute(statement, values).fetchall()
     same, recent, *_ = rows[0]

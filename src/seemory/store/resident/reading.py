@@ -52,6 +52,17 @@ def count(connection: Connection, owner: str, generation: Generation, most: int)
     return int(row[0]) if row else 0
 
 
+def sample(connection: Connection, owner: str, generation: Generation, most: int) -> Vectors:
+    """At most so many of the owner's vectors, drawn at random: `(n, d)` float32."""
+    statement = SQL(
+        "SELECT embedding FROM {table} WHERE owner_id = %s AND embedding IS NOT NULL AND item_id = ANY (ARRAY("
+        "SELECT item_id FROM {table} WHERE owner_id = %s ORDER BY random() LIMIT %s))"
+    ).format(table=Identifier("seemory", generation.table))
+    with connection.cursor(binary=True) as cursor:
+        rows = cursor.execute(statement, [owner, owner, most]).fetchall()
+    return np.array([vector for (vector,) in rows], np.float32).reshape(-1, generation.dim)
+
+
 def blocks(
     connection: Connection, owner: str, generation: Generation, until: Mark, since: Mark | None = None
 ) -> Iterator[tuple[NDArray[np.uint8], Vectors]]:

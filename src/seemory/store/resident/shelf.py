@@ -18,12 +18,15 @@ import psycopg
 from seemory.errors import SeemoryError
 from seemory.store.connect import Database
 from seemory.store.resident import reading
-from seemory.store.resident.codes import Codes, Threads
+from seemory.store.resident.codes import Codes
 from seemory.store.resident.reading import Mark
+from seemory.store.resident.threads import Threads
+from seemory.store.resident.turning import Axes
 from seemory.types import Generation
 
 _ROOM = 1.1  # for rows to come, when a copy is made
 _LEAST_ROOM = 1_024
+_SAMPLED = 4_000  # rows that tell which way to turn all
 _PATIENCE_S = 60.0  # after a copy could not be made, or was of little use, before another is made
 
 
@@ -162,14 +165,14 @@ def _load(database: Database, owner: str, generation: Generation, limit: int) ->
         rows = reading.count(connection, owner, generation, most + 1)
         if not 0 < rows <= most:
             return None
-        codes: Codes | None = None
+        sample = reading.sample(connection, owner, generation, _SAMPLED)
+        if not len(sample):
+            return None
+        axes = Axes.of(sample / ((sample**2).sum(axis=1, keepdims=True) ** 0.5))
+        codes = Codes.empty(axes, min(most, round(rows * _ROOM) + _LEAST_ROOM))
         for ids, vectors in reading.blocks(connection, owner, generation, mark):
-            if codes is None:
-                room = min(most, round(rows * _ROOM) + _LEAST_ROOM)
-                unit = vectors / ((vectors**2).sum(axis=1, keepdims=True) ** 0.5)
-                codes = Codes.empty(unit.mean(axis=0), room)
             codes = codes.with_rows(ids, vectors)
-    return None if codes is None else Copy(codes, mark, codes.count)
+    return Copy(codes, mark, codes.count) if codes.count else None
 
 
 def _extend(database: Database, owner: str, generation: Generation, copy: Copy) -> Copy | None:
