@@ -173,6 +173,38 @@ def test_an_export_comes_back(new_memory: Callable[..., Memory], photos: Path, t
     assert [path.name for path in tmp_path.iterdir() if "partial" in path.name] == []
 
 
+def test_scenes_come_with_their_times_and_go_with_them(
+    blank: Memory, new_memory: Callable[..., Memory], tmp_path: Path
+) -> None:
+    made = vectors(8)
+    times: dict[str, list] = {
+        "start_s": [0.0, 2.0, 5.5, None, 3.0, float("nan"), -1.0, 0.0],
+        "end_s": [2.0, 5.5, 9.0, None, 1.0, 2.0, 1.0, None],
+    }
+    names = ["a.mp4"] * 3 + ["p.jpg", "b.mp4", "c.mp4", "d.mp4", "e.mp4"]
+    ids = [f"id{n}" for n in range(8)]
+    report = blank.import_vectors(parquet(tmp_path / "s.parquet", made, uri=names, id=ids, **times), model="elsewhere")
+    assert (report.new, report.mended["without_times"], report.mended["shared_path"]) == (8, 4, 2)
+    found = {item.metadata["import_id"]: item for item in blank.items()}
+    assert [(found[name].kind, found[name].start_s, found[name].end_s) for name in ids[:5]] == [
+        ("scene", 0.0, 2.0), ("scene", 2.0, 5.5), ("scene", 5.5, 9.0), ("image", None, None), ("image", None, None),
+    ]  # fmt: skip
+    hit, *others = blank.search(vector=made[1], film="a.mp4")
+    assert (hit.start_s, [one.start_s for one in hit.neighbours], others) == (2.0, [0.0, 5.5], [])
+    assert (hit.moment_s, hit.missing) == (None, {})
+    file = tmp_path / "again.parquet"
+    assert blank.export_vectors(file) == 8
+    other = new_memory(collection=f"{blank.collection}-again", model="auto")
+    assert other.import_vectors(file, model="elsewhere").new == 8
+    assert sorted(str((item.kind, item.start_s, item.end_s)) for item in other.items()) == sorted(
+        str((item.kind, item.start_s, item.end_s)) for item in found.values()
+    )
+    again = other.search(vector=made[1], film="a.mp4", group=False)
+    assert [one.start_s for one in again] == [
+        one.start_s for one in blank.search(vector=made[1], film="a.mp4", group=False)
+    ]
+
+
 numbers = st.floats(width=32) | st.sampled_from([1e-30, 1e30, 3e38, 1e-45, 0.0, -0.0])
 
 

@@ -130,6 +130,9 @@ class FileOutcome:
     """Vector and record for each other generation (by its id) that is kept up to date beside the live one."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """What is known of it where there are no facts of a picture."""
+    start_s: float | None = None
+    end_s: float | None = None
+    """Of a scene that came by itself, its times in its film."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,12 +20,14 @@ from seemory.exchange.files import VectorBatch, VectorRow, read_vectors, write_p
 from seemory.store.describing import LONGEST, Descriptions
 from seemory.store.items import Items
 from seemory.store.query import Query
+from seemory.store.scenes import FILM_URI
 from seemory.telemetry import Progress, ProgressListener, ignore
 from seemory.types import Description, EmbeddingRecord, FileOutcome, Generation, Kind, PictureFacts, Vectors
 
 Refusal = Literal["not_finite", "zero", "without_id", "duplicate_id"]
-Mending = Literal["normalised", "named_by_path", "shared_path"]
+Mending = Literal["normalised", "named_by_path", "shared_path", "without_times"]
 
+_TIMES = ("start_s", "end_s")
 _NOTHING_SAID = Description()
 
 
@@ -39,7 +42,7 @@ class ImportReport:
     without_id: neither id nor path; duplicate_id: an earlier row has it."""
     mended: Counter[Mending] = field(default_factory=Counter)
     """normalised: brought to norm 1; named_by_path: without id, with a path; shared_path: another id had the path
-    before, the id was appended."""
+    before, the id was appended; without_times: start_s and end_s are no times of a scene, and are metadata alone."""
     described: int = 0
     """Rows with a caption, tags, notes or a transcript, which are the items' words now."""
     without_sentences: str | None = None
@@ -169,14 +172,27 @@ class Importer:
         return uri
 
     def _outcome(self, row: VectorRow, uri: str, vector: Any) -> FileOutcome:
-        facts, metadata = _facts(row)
+        times, told = _times(row)
+        self.report.mended["without_times"] += times is None and told
+        facts, metadata = _facts(row, times)
         model, _, pretrained = self._generation.model.partition("__")
-        kind: Kind = row.metadata["kind"] if row.metadata.get("kind") in get_args(Kind) else "image"
+        said: Kind | None = row.metadata["kind"] if row.metadata.get("kind") in get_args(Kind) else None
+        kind: Kind = said or ("scene" if times else "image")
+        start_s, end_s = times or (None, None)
         record = EmbeddingRecord(
             model, pretrained, self._generation.dim, device="imported", frame_path=uri.rstrip("/").rpartition("/")[2]
         )
         return FileOutcome(
-            uri, bytes=0, mtime_ns=0, kind=kind, facts=facts, metadata=metadata, vector=vector, record=record
+            uri,
+            bytes=0,
+            mtime_ns=0,
+            kind=kind,
+            facts=facts,
+            metadata=metadata,
+            vector=vector,
+            record=record,
+            start_s=start_s,
+            end_s=end_s,
         )
 
 
@@ -190,9 +206,20 @@ def _words(row: VectorRow) -> Description:
     return Description(tags=kept or None, **said)
 
 
-def _facts(row: VectorRow) -> tuple[PictureFacts | None, dict[str, Any]]:
-    """What the row says of its picture, and all the rest."""
-    metadata = {name: value for name, value in row.metadata.items() if name != "kind"}
+def _times(row: VectorRow) -> tuple[tuple[float, float] | None, bool]:
+    """When the scene begins and ends, in seconds, and whether the row says anything of it."""
+    told = [row.metadata.get(name) for name in _TIMES]
+    numbers = [float(one) for one in told if isinstance(one, int | float) and not isinstance(one, bool)]
+    right = len(numbers) == 2 and all(math.isfinite(one) for one in numbers) and 0 <= numbers[0] <= numbers[1]
+    return ((numbers[0], numbers[1]) if right else None), any(one is not None for one in told)
+
+
+def _facts(row: VectorRow, times: tuple[float, float] | None) -> tuple[PictureFacts | None, dict[str, Any]]:
+    """What the row says of its picture, and all the rest; of a scene with its times, which film it is of."""
+    has_columns = ("kind", *_TIMES) if times else ("kind",)
+    metadata = {name: value for name, value in row.metadata.items() if name not in has_columns}
+    if times and row.uri is not None:
+        metadata.setdefault(FILM_URI, row.uri)  # an export of an import tells it
     if row.id is not None and row.id != row.uri:
         metadata["import_id"] = row.id
     sides = metadata.get("width"), metadata.get("height")

@@ -37,7 +37,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     asset_id uuid, item_id uuid, source uuid,
     kind text, sha256 bytea, bytes bigint, mtime_ns bigint,
     width integer, height integer, format text, camera text, taken_at timestamptz, metadata jsonb,
-    thumbnail bytea, error text, embedding halfvec, record jsonb, changed boolean
+    thumbnail bytea, error text, start_s float8, end_s float8, embedding halfvec, record jsonb, changed boolean
 ) ON COMMIT DELETE ROWS"""
 
 _COLUMNS: dict[str, str] = {
@@ -55,6 +55,8 @@ _COLUMNS: dict[str, str] = {
     "metadata": "jsonb",
     "thumbnail": "bytea",
     "error": "text",
+    "start_s": "float8",
+    "end_s": "float8",
     "embedding": "halfvec",
     "record": "jsonb",
 }
@@ -118,12 +120,14 @@ DELETE FROM seemory.item WHERE owner_id = %(owner)s AND kind = 'scene'
   AND asset_id = ANY (ARRAY(SELECT asset_id FROM pg_temp.incoming WHERE kind <> 'scene'))"""
 
 _ITEMS = """
-INSERT INTO seemory.item AS i (owner_id, id, asset_id, collection_id, kind, ordinal, thumbnail, document)
-SELECT %(owner)s, new_item, asset_id, %(collection)s, kind, 0, thumbnail,
+INSERT INTO seemory.item AS i
+    (owner_id, id, asset_id, collection_id, kind, ordinal, start_s, end_s, thumbnail, document)
+SELECT %(owner)s, new_item, asset_id, %(collection)s, kind, 0, start_s, end_s, thumbnail,
        seemory.words_of_file(%(language)s, uri, metadata)
 FROM pg_temp.incoming WHERE error IS NULL ORDER BY asset_id
 ON CONFLICT (owner_id, asset_id, ordinal) DO UPDATE SET
-    kind = excluded.kind, thumbnail = excluded.thumbnail, updated_at = excluded.updated_at,
+    kind = excluded.kind, start_s = excluded.start_s, end_s = excluded.end_s, thumbnail = excluded.thumbnail,
+    updated_at = excluded.updated_at,
     -- what a person said of the item stays
     document = seemory.joined(
         seemory.words_of(i.language, i.caption, i.tags, i.notes, i.transcript), excluded.document)
@@ -337,6 +341,8 @@ def _row(outcome: FileOutcome, source: UUID | None, generation: Generation) -> t
         *facts_columns(outcome.facts, outcome.metadata),
         outcome.thumbnail,
         None if outcome.error is None else clean(outcome.error),
+        outcome.start_s,
+        outcome.end_s,
         embedding,
         record,
     )
