@@ -1,0 +1,157 @@
+"""Controlled changes of a photograph: each is what one of the eight dimensions should follow, and the others not.
+
+Every change takes a photograph, `(H, W, 3)` uint8, and a strength of 0 to 1, and gives one of the same size for all
+strengths. What "unrelated" means is said here, before anything is measured: a dimension that the change works on by
+its nature (a crop moves the subject, so the thirds move too) is named as related and not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import skimage
+from numpy.typing import NDArray
+
+from seemory.advisors.canvas import Canvas
+from seemory.advisors.saliency import attention
+from seemory.advisors.sharpness import sharpness
+
+Photograph = NDArray[np.uint8]
+
+STRENGTHS = (0.0, 0.15, 0.3, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One controlled change."""
+
+    name: str
+    what: str
+    dimension: str
+    rises: bool
+    """Whether the dimension's score should rise with the strength, or fall."""
+    apply: Callable[[Photograph, float], Photograph]
+    related: tuple[str, ...] = ()
+    only: Callable[[dict[str, float]], bool] = lambda _: True
+    """Which pictures it makes sense for, by their figures."""
+
+
+def blur(photograph: Photograph, strength: float) -> Photograph:
+    sigma = 4 * strength * max(photograph.shape) / 384
+    return photograph if sigma == 0 else _bytes(cv2.GaussianBlur(photograph, (0, 0), sigma))
+
+
+def under(photograph: Photograph, strength: float) -> Photograph:
+    return _encoded(_linear(photograph) * 2 ** (-4 * strength))
+
+
+def over(photograph: Photograph, strength: float) -> Photograph:
+    return _encoded(_linear(photograph) * 2 ** (3 * strength))
+
+
+def hue_noise(photograph: Photograph, strength: float) -> Photograph:
+    """The hue of each small patch is turned by its own angle, up to 120 degrees either way; L* and chroma stay."""
+    height, width = photograph.shape[:2]
+    patch = max(photograph.shape) // 48
+    turns = np.random.default_rng(7).uniform(-1, 1, (height // patch + 1, width // patch + 1)).astype(np.float32)
+    angle = np.radians(120) * strength * cv2.resize(turns, (width, height), interpolation=cv2.INTER_CUBIC)
+    lab = cv2.cvtColor(photograph.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    a, b = lab[:, :, 1].copy(), lab[:, :, 2].copy()
+    lab[:, :, 1] = a * np.cos(angle) - b * np.sin(angle)
+    lab[:, :, 2] = a * np.sin(angle) + b * np.cos(angle)
+    return _bytes(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB) * 255)
+
+
+def clutter(photograph: Photograph, strength: float) -> Photograph:
+    """The relief of a photograph of pebbles is added to everything but the subject."""
+    height, width = photograph.shape[:2]
+    gravel = cv2.imread(str(Path(skimage.__file__).parent / "data" / "gravel.png"), cv2.IMREAD_GRAYSCALE)
+    relief = cv2.resize(gravel, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) - gravel.mean()
+    return _bytes(photograph + (1.2 * strength * relief * (1 - subject(photograph)))[:, :, None])
+
+
+def background_blur(photograph: Photograph, strength: float) -> Photograph:
+    """Everything but the subject is blurred."""
+    mask = subject(photograph)[:, :, None]
+    return _bytes(photograph * mask + blur(photograph, 1.5 * strength).astype(np.float32) * (1 - mask))
+
+
+def tilt(photograph: Photograph, strength: float) -> Photograph:
+    """The picture is turned by up to 15 degrees; the same part of it is kept at all strengths."""
+    height, width = photograph.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 15 * strength, 1.0)
+    turned = cv2.warpAffine(photograph, turn, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+    sine, cosine = np.sin(np.radians(15)), np.cos(np.radians(15))
+    keep = min(height, width) / (max(height, width) * sine + min(height, width) * cosine)
+    y, x = round(height * (1 - keep) / 2), round(width * (1 - keep) / 2)
+    return _bytes(turned[y : height - y, x : width - x])
+
+
+def off_balance(photograph: Photograph, strength: float) -> Photograph:
+    """A window of half the width slides from the subject's middle until that lies at a fifth of the window."""
+    height, width = photograph.shape[:2]
+    weight = subject(photograph).sum(axis=0)
+    middle = float((weight * np.arange(width)).sum() / weight.sum())
+    window = round(0.5 * width)
+    start = min(max(middle - window / 2, 0), width - window)
+    slide = 0.3 * window * strength * (1 if start < (width - window) / 2 else -1)
+    left = round(min(max(start + slide, 0), width - window))
+    top = round(0.25 * height)
+    return photograph[top : height - top, left : left + window]
+
+
+def haze(photograph: Photograph, strength: float, far: NDArray[np.float32] | None = None) -> Photograph:
+    """Air between the camera and what is far, taken to be what is higher in the picture (Koschmieder's law)."""
+    height, width = photograph.shape[:2]
+    far = np.linspace(1, 0, height, dtype=np.float32)[:, None].repeat(width, axis=1) if far is None else far
+    kept = np.exp(-1.5 * strength * far)[:, :, None]
+    return _encoded(_linear(photograph) * kept + 0.5 * (1 - kept))
+
+
+def fade(photograph: Photograph, strength: float) -> Photograph:
+    """Light, dark and colour are drawn towards the picture's mean grey."""
+    return _bytes(photograph + 0.7 * strength * (float(photograph.mean()) - photograph.astype(np.float32)))
+
+
+CHANGES = (
+    Change("blur", "Gaussian blur, to 4 px of 384", "focus_sharpness", False, blur),
+    Change("under-exposure", "to 4 stops less", "lighting", False, under, ("emotional_impact",)),
+    Change("over-exposure", "to 3 stops more", "lighting", False, over, ("emotional_impact",)),
+    Change("hue noise", "patches turned, to 120 degrees", "color_harmony", False, hue_noise,
+           only=lambda figures: figures["chroma"] >= 6),
+    Change("busy background", "pebbles' relief around the subject", "subject_isolation", False, clutter,
+           ("focus_sharpness", "composition", "visual_balance")),
+    Change("background blur", "to 6 px of 384 around the subject", "subject_isolation", True, background_blur,
+           ("depth_perspective",)),
+    Change("tilt", "to 15 degrees", "composition", False, tilt),
+    Change("off-balance crop", "a window slides off the subject", "visual_balance", False, off_balance,
+           ("composition", "subject_isolation"), lambda figures: figures["attention_gathered"] >= 0.38),
+    Change("haze", "air that thickens upwards", "depth_perspective", True, haze, ("lighting", "emotional_impact")),
+    Change("fading", "to three tenths of contrast and colour", "emotional_impact", False, fade,
+           ("lighting", "color_harmony")),
+)  # fmt: skip
+
+
+def subject(photograph: Photograph) -> NDArray[np.float32]:
+    """`(H, W)` what stands out in the unchanged photograph, 0 to 1, with soft borders."""
+    canvas = Canvas(photograph)
+    found = canvas.blurred(attention(canvas, sharpness(canvas)).subject, 2.0)
+    return np.asarray(cv2.resize(found, (photograph.shape[1], photograph.shape[0])), dtype=np.float32)
+
+
+def _linear(photograph: Photograph) -> NDArray[np.float32]:
+    values = photograph.astype(np.float32) / 255
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def _encoded(linear: NDArray[np.float32]) -> Photograph:
+    clipped = linear.clip(0, 1)
+    return _bytes(255 * np.where(clipped <= 0.0031308, clipped * 12.92, 1.055 * clipped ** (1 / 2.4) - 0.055))
+
+
+def _bytes(values: NDArray[np.generic]) -> Photograph:
+    return np.asarray(np.rint(values).clip(0, 255), dtype=np.uint8)
