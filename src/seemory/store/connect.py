@@ -7,7 +7,7 @@ import os
 import re
 import select
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -98,7 +98,7 @@ class Database:
 
         With `pipelined`, statements are sent without waiting for those before; what one gives is waited for when it is
         read. All that is sent is one transaction for the server (it has no BEGIN and no COMMIT, which cost a way there
-        and back each), so it is for reading alone.
+        and back each), so it is for reading alone. On a cluster, whose workers hear of BEGIN, it is as without.
 
         Raises:
             UsageError: the owner's name is empty or cannot be stored.
@@ -115,7 +115,7 @@ class Database:
         connection: Connection | None = None
         try:
             self._pool.open()
-            with self._pool.connection() as connection, _pipeline(connection) if pipelined else nullcontext():
+            with self._pool.connection() as connection, self._sending(connection, pipelined):
                 connection.execute(_BEGIN, [owner or "", self.role])
                 if self.distributed:
                     connection.execute(SQL(_BEGIN_ON_WORKERS).format(Literal(owner or "")))
@@ -141,6 +141,9 @@ class Database:
             raise GenerationsChanged(f"a table of vectors was dropped meanwhile: {error}") from error
         except psycopg.Error as error:
             raise StoreError(f"Postgres refused: {error}") from error
+
+    def _sending(self, connection: Connection, pipelined: bool) -> AbstractContextManager[None]:
+        return _pipeline(connection) if pipelined and not self.distributed else nullcontext()
 
     def _check(self, connection: Connection) -> None:
         """Notice a dead pooled connection without a round trip: an idle socket has something to read only then."""

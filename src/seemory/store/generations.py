@@ -64,7 +64,7 @@ class Generations:
 
         For an `owner`, the one that answers for it: another one while a change of encoder is rolled out owner by owner.
         """
-        with self._database.transaction(owner) as connection:
+        with self._database.transaction(owner, pipelined=True) as connection:
             row = connection.execute(
                 f"{_SELECT}{ROLLED_OUT} WHERE c.name = %(name)s AND g.channel = %(channel)s AND {ANSWERS}",
                 {"name": collection, "channel": channel, "owner": owner},

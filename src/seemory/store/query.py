@@ -156,7 +156,10 @@ class Query:
         statement = SQL(
             "SELECT item_id, embedding FROM {} WHERE owner_id = %s AND item_id = ANY (%s) AND embedding IS NOT NULL"
         ).format(Identifier("seemory", generation.table))
-        with self._database.transaction(self.owner) as connection, connection.cursor(binary=True) as cursor:
+        with (
+            self._database.transaction(self.owner, pipelined=True) as connection,
+            connection.cursor(binary=True) as cursor,
+        ):
             return dict(cursor.execute(statement, [self.owner, list(item_ids)]).fetchall())
 
     def vector_of_bytes(self, generation: Generation, sha256: bytes) -> Vector | None:
@@ -169,7 +172,10 @@ class Query:
             "AND a.collection_id = (SELECT id FROM seemory.collection WHERE name = %s) LIMIT 1"
         ).format(Identifier("seemory", generation.table))
         values = [self.owner, sha256, generation.collection]
-        with self._database.transaction(self.owner) as connection, connection.cursor(binary=True) as cursor:
+        with (
+            self._database.transaction(self.owner, pipelined=True) as connection,
+            connection.cursor(binary=True) as cursor,
+        ):
             row = cursor.execute(statement, values).fetchone()
         return row[0] if row else None
 
@@ -181,7 +187,7 @@ class Query:
             "WHERE owner_id = %s AND item_id = ANY (%s) AND embedding IS NOT NULL"
         ).format(Identifier("seemory", generation.table))
         query = Halfvec(_checked(vector, generation))
-        with self._database.transaction(self.owner) as connection:
+        with self._database.transaction(self.owner, pipelined=True) as connection:
             return dict(connection.execute(statement, [query, self.owner, list(item_ids)]).fetchall())
 
     def items(self, item_ids: Sequence[UUID]) -> dict[UUID, Item]:
@@ -190,7 +196,7 @@ class Query:
             f"SELECT {ITEM_COLUMNS} FROM seemory.item i JOIN seemory.asset a ON a.owner_id = i.owner_id "
             "AND a.id = i.asset_id WHERE i.owner_id = %s AND i.id = ANY (%s)"
         )
-        with self._database.transaction(self.owner) as connection:
+        with self._database.transaction(self.owner, pipelined=True) as connection:
             rows = connection.execute(statement, [self.owner, list(item_ids)])
             return {item.item_id: item for item in map(item_of, rows)}
 

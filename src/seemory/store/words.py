@@ -151,11 +151,11 @@ class Words:
             "text": clean(text)[:_MOST_TEXT],
             "most": MOST_WORDS,
         }
-        with self._database.transaction(self.owner) as connection:
+        with self._database.transaction(self.owner, pipelined=True) as connection:
             if languages is not None:
                 require_languages(connection, languages)
-            row = connection.execute(_OUTLOOK, names).fetchone()
-            saved = connection.execute(_WEIGHTS, names).fetchone()
+            looked, preferred = connection.execute(_OUTLOOK, names), connection.execute(_WEIGHTS, names)
+            row, saved = looked.fetchone(), preferred.fetchone()
         weights = {str(name): float(weight) for name, weight in saved[0].items()} if saved else {}
         languages_in_use, has_sentences, words = row or ([], False, [])
         return Outlook(languages_in_use, has_sentences, words, weights)
