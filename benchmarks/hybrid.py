@@ -17,18 +17,22 @@ import time
 from pathlib import Path
 
 from seemory.memory import Memory
+from seemory.search.routing import RouteName
 from seemory.settings import read_settings
 from seemory.store.connect import stop_embedded
 
-WAYS: dict[str, tuple[dict[str, float], str]] = {
-    "visual alone": ({"visual": 1, "text": 0, "words": 0}, "rrf"),
-    "text alone": ({"visual": 0, "text": 1, "words": 0}, "rrf"),
-    "words alone": ({"visual": 0, "text": 0, "words": 1}, "rrf"),
-    "visual and words, rrf": ({"visual": 1, "text": 0, "words": 0.5}, "rrf"),
-    "all, rrf (the default)": ({"visual": 1, "text": 0.5, "words": 0.5}, "rrf"),
-    "all, min-max": ({"visual": 1, "text": 0.5, "words": 0.5}, "minmax"),
-    "all alike, rrf": ({"visual": 1, "text": 1, "words": 1}, "rrf"),
-    "all alike, min-max": ({"visual": 1, "text": 1, "words": 1}, "minmax"),
+# weights, fusion, route
+WAYS: dict[str, tuple[dict[str, float], str, RouteName | None]] = {
+    "visual alone": ({"visual": 1, "text": 0, "words": 0}, "rrf", None),
+    "text alone": ({"visual": 0, "text": 1, "words": 0}, "rrf", None),
+    "words alone": ({"visual": 0, "text": 0, "words": 1}, "rrf", None),
+    "visual and words, rrf": ({"visual": 1, "text": 0, "words": 0.5}, "rrf", None),
+    "all, rrf (the default)": ({"visual": 1, "text": 0.5, "words": 0.5}, "rrf", None),
+    "all, min-max": ({"visual": 1, "text": 0.5, "words": 0.5}, "minmax", None),
+    "words, re-ranked by sight": ({"visual": 1, "text": 0, "words": 0.5}, "rrf", "rerank"),
+    "text and words, re-ranked by sight": ({"visual": 1, "text": 0.5, "words": 0.5}, "rrf", "rerank"),
+    "all alike, rrf": ({"visual": 1, "text": 1, "words": 1}, "rrf", None),
+    "all alike, min-max": ({"visual": 1, "text": 1, "words": 1}, "minmax", None),
 }
 
 
@@ -50,12 +54,13 @@ def lay_out(data: Path, names: list[str], folder: Path) -> None:
 
 def measure(memory: Memory, queries: list[str]) -> list[dict[str, float | str]]:
     rows: list[dict[str, float | str]] = []
-    for way, (weights, fusion) in WAYS.items():
+    for way, (weights, fusion, route) in WAYS.items():
         places, taken = [], []
         for number, query in enumerate(queries):
             # Quotes and minus signs of a caption are no conditions.
             start = time.perf_counter()
-            hits = memory.search(query.replace('"', " ").replace(" -", " "), limit=10, weights=weights, fusion=fusion)
+            words = query.replace('"', " ").replace(" -", " ")
+            hits = memory.search(words, limit=10, weights=weights, fusion=fusion, route=route)
             taken.append((time.perf_counter() - start) * 1000)
             found = [int(Path(hit.uri).stem) for hit in hits]
             places.append(found.index(number) + 1 if number in found else 0)
@@ -99,9 +104,9 @@ def main() -> None:
             rows = measure(memory, [said[name][1] for name in names])
         stop_embedded(settings.home)
     print(f"{len(names)} pictures and as many queries; {arguments.model}, words by {arguments.text_model}")
-    print(f"{'':24} {'R@1':>6} {'R@10':>6} {'ms':>6}")
+    print(f"{'':34} {'R@1':>6} {'R@10':>6} {'ms':>6}")
     for row in rows:
-        print(f"{row['way']:24} {row['r@1']:6.1f} {row['r@10']:6.1f} {row['ms']:6.1f}")
+        print(f"{row['way']:34} {row['r@1']:6.1f} {row['r@10']:6.1f} {row['ms']:6.1f}")
     if arguments.json:
         arguments.json.write_text(json.dumps(rows, indent=2))
 

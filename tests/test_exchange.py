@@ -203,6 +203,7 @@ def test_scenes_come_with_their_times_and_go_with_them(
     assert [one.start_s for one in again] == [
         one.start_s for one in blank.search(vector=made[1], film="a.mp4", group=False)
     ]
+    assert other.forget(["a.mp4"]) == 3, "a film's path means all its scenes"
 
 
 numbers = st.floats(width=32) | st.sampled_from([1e-30, 1e30, 3e38, 1e-45, 0.0, -0.0])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +12,10 @@ from made_films import moving, still, write_film
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
+from seemory.cli import main
 from seemory.errors import ItemNotFound, UsageError
 from seemory.memory import Memory
+from seemory.service.schemas import Answer
 from seemory.settings import read_settings
 from seemory.types import Hit, Item
 
@@ -101,6 +105,39 @@ def test_the_moment_is_that_of_the_nearest_frame(cinema: Memory, package_photogr
         for hit in scenes:
             assert hit.moment_s in [frame["time_s"] for frame in hit.metadata["frames"]]
         assert all(hit.moment_s is None for hit in hits if hit.kind == "image")
+
+
+def test_the_terminal_shows_the_route_the_moment_and_the_neighbours(
+    cinema: Memory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--home", str(cinema.home), "--owner", cinema.owner, "--collection", cinema.collection]
+    with pytest.raises(SystemExit, match="0"):
+        main(["search", "a", "cat", "--film", film(cinema), "--weight", "words=0", "--weight", "text=0", *where])
+    said = capsys.readouterr()
+    assert said.err == "sight leads: it describes what is seen\n"
+    lines = [re.sub(r"^(.{4}).*four[.]mp4  ", r"\1", line) for line in said.out.splitlines()]
+    moment = cinema.search("a cat", film=film(cinema))[0].moment_s
+    assert moment is not None
+    assert lines[0] == f"   10:04-0:06 at 0:0{int(moment)}"
+    assert [line[:4] for line in lines] == ["   1", "   +", "   +", "   2"]
+    with pytest.raises(SystemExit, match="0"):
+        main(["search", 'a cat "good morning"', "--film", film(cinema), "--no-group", *where])
+    said = capsys.readouterr()
+    assert said.err.endswith("; 2 of 2 that words named were looked at\n")
+    assert len(said.out.splitlines()) == 2
+    with pytest.raises(SystemExit, match="0"):
+        main(["search", 'who says "pterodactyl"', "--kind", "scene", *where])
+    assert capsys.readouterr().err.endswith("nothing found\n")
+
+
+def test_an_answer_is_as_the_services_description_has_it(cinema: Memory) -> None:
+    for query in ("a cat", 'a cat "good morning"', "who says good morning"):
+        hits = cinema.search(query, kind="scene")
+        rest = {"query": {"words": query}, "collection": "c", "model": "m", "milliseconds": 1.0}
+        read = Answer.model_validate(hits.as_json() | rest)
+        assert json.loads(read.model_dump_json())["hits"] == json.loads(json.dumps(hits.as_json()["hits"]))
+        assert read.route is not None
+        assert read.route.reason
 
 
 def test_which_of_several_frames_it_is(memory: Memory, tmp_path: Path, package_photographs: dict[str, Path]) -> None:

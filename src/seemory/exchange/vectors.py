@@ -19,8 +19,8 @@ from seemory.errors import UsageError
 from seemory.exchange.files import VectorBatch, VectorRow, read_vectors, write_parquet
 from seemory.store.describing import LONGEST, Descriptions
 from seemory.store.items import Items
+from seemory.store.naming import FILM_URI
 from seemory.store.query import Query
-from seemory.store.scenes import FILM_URI
 from seemory.telemetry import Progress, ProgressListener, ignore
 from seemory.types import Description, EmbeddingRecord, FileOutcome, Generation, Kind, PictureFacts, Vectors
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from seemory.store.naming import FILM_URI
 from seemory.types import Hit, Hits
 
 REACH: Final = 20
@@ -37,7 +38,7 @@ def film_of(hit: Hit) -> str | None:
     """The name of the film that a scene is of; None for what is no scene with its times."""
     if hit.kind != "scene" or hit.start_s is None or hit.end_s is None:
         return None
-    return str(hit.metadata.get("film_uri") or hit.uri)
+    return str(hit.metadata.get(FILM_URI) or hit.uri)
 
 
 def grouped(ranking: Sequence[Hit]) -> list[Group]:

@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg.sql import SQL, Composed
 
 from seemory.errors import UsageError
+from seemory.store.naming import FILM_URI
 from seemory.store.texts import clean, escape
 from seemory.types import Filter, Operator
 
@@ -130,8 +131,8 @@ def _film(one: Filter) -> Condition:
     try:
         of_it, values = SQL("i.asset_id = %s"), [UUID(one.value)]
     except ValueError:
-        of_it = SQL("coalesce(a.uri = %s OR a.metadata ->> 'film_uri' = %s, false)")
-        values = [escape(one.value), clean(one.value)]
+        of_it = SQL("coalesce(a.uri = %s OR a.metadata ->> %s = %s, false)")
+        values = [escape(one.value), FILM_URI, clean(one.value)]
     there = SQL("(i.kind = 'scene' AND {})").format(of_it)
     return (there if one.operator == "=" else SQL("NOT ") + there), values
 

@@ -15,6 +15,9 @@ from seemory.store.texts import escape, unescape
 from seemory.timecode import clock
 from seemory.types import Generation
 
+FILM_URI = "film_uri"
+"""The key of an imported scene's metadata under which its film's name stands, whatever the scene's own is."""
+
 _FIND = """
 SELECT i.id, a.uri, i.start_s FROM seemory.item i
 JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i.asset_id
@@ -66,7 +69,10 @@ def resolve_all(connection: psycopg.Connection[Any], owner: str, text: str, coll
     names = {"owner": owner, "collection": collection, "uris": uris}
     keys = "a.uri_key = ANY (ARRAY(SELECT md5(name)::uuid FROM unnest(%(uris)s::text[]) AS name)) ORDER BY i.ordinal"
     found = connection.execute(_FIND + keys, names).fetchall()
-    return [row[0] for row in found] or [resolve(connection, owner, text, collection)]
+    if any(start is not None for _, _, start in found):  # scenes that were imported have names of their own
+        of_film = "a.kind = 'scene' AND a.metadata ->> %(key)s = ANY (%(uris)s) ORDER BY i.start_s, i.id"
+        found += connection.execute(_FIND + of_film, names | {"key": FILM_URI}).fetchall()
+    return list(dict.fromkeys(row[0] for row in found)) or [resolve(connection, owner, text, collection)]
 
 
 def require_same_collection(collection: str, generation: Generation) -> None:

@@ -12,12 +12,9 @@ from psycopg.sql import SQL, Identifier
 from seemory.errors import ItemNotFound, UsageError
 from seemory.store.connect import Database
 from seemory.store.halfvec import Halfvec
-from seemory.store.naming import absolute
+from seemory.store.naming import FILM_URI, absolute
 from seemory.store.texts import clean, escape, unescape
 from seemory.types import Filter, Generation, Vector
-
-FILM_URI = "film_uri"
-"""The key of an imported scene's metadata under which its film's name stands."""
 
 _FILM = """
 SELECT a.uri FROM seemory.asset a
