@@ -93,7 +93,7 @@ class Scenes:
             nearest=SQL("" if vector is None else _NEAREST),
         )
         values = [*([] if vector is None else [Halfvec(vector)]), self.owner, list(item_ids)]
-        with self._database.transaction(self.owner) as connection:
+        with self._database.transaction(self.owner, pipelined=True) as connection:
             rows = connection.execute(statement, values).fetchall()
         return {
             item_id: SceneMark(seen, error, described, None if place is None else place - 1)
