@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from seemory.adding.adder import Adder
     from seemory.advisors.advising import Advising
     from seemory.advisors.library import Advisors
+    from seemory.advisors.scoring import Scoring
     from seemory.embedding.local import LocalEmbedding
     from seemory.embedding.pictures import EmbedFiles, Targets
     from seemory.exchange.vectors import Importer
@@ -135,6 +136,13 @@ class Rooms:
         return Libraries(self.database, self.settings.owner)
 
     @cached_property
+    def scoring(self) -> Scoring:
+        """Measures photographs in eight dimensions."""
+        from seemory.advisors.scoring import Scoring
+
+        return Scoring()
+
+    @cached_property
     def advisors(self) -> Advisors:
         """Adds to the owner's libraries."""
         from seemory.advisors.library import Advisors
@@ -145,6 +153,7 @@ class Rooms:
             self.libraries,
             lambda: self.encoders.current,
             self.encoders.find,
+            self.scoring,
             max_pixels=options.media.max_pixels,
             workers=options.index.workers or min(8, available_cores()),
         )
@@ -155,7 +164,7 @@ class Rooms:
         from seemory.advisors.advising import Advising
 
         most = self.settings.media.max_pixels
-        return Advising(self.libraries, self.advisors, lambda: self.encoders.current, max_pixels=most)
+        return Advising(self.libraries, self.advisors, lambda: self.encoders.current, self.scoring, max_pixels=most)
 
     def live(self) -> Generation:
         """The generation to search.

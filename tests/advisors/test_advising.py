@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
+from seemory.advisors.dimensions import measure
+from seemory.advisors.profile import DIMENSIONS
+from seemory.advisors.prompts import PromptPairs
 from seemory.advisors.subjects import SUBJECTS
 from seemory.errors import AdvisorNotFound, UnreadableMedia, UnsupportedMedia, UsageError
 from seemory.memory import Memory
 
 
-def test_the_nearest_works_with_why(memory: Memory, photos: Path, package_photographs: dict[str, Path]) -> None:
-    memory.advisors.add("many", photos)
-    with Image.open(photos / "cat.png") as whole:
+def test_the_nearest_works_with_why(many: Memory, works: Path) -> None:
+    with Image.open(works / "cat.png") as whole:
         part = whole.convert("RGB").crop((60, 20, 400, 290))
     written = io.BytesIO()
     part.save(written, "JPEG", quality=90)
-    advice = memory.advise(written.getvalue(), "many", mode="similar", limit=8, name="part of a cat")
+    advice = many.advise(written.getvalue(), "many", mode="similar", limit=8, name="part of a cat")
     assert (advice.photograph, advice.works, advice.mode, advice.missing) == ("part of a cat", 8, "similar", ())
     first = advice.similar[0]
     assert first.reference.file_name == "cat.png"
@@ -32,41 +36,100 @@ def test_the_nearest_works_with_why(memory: Memory, photos: Path, package_photog
     assert [one.likeness for one in advice.similar] == sorted((one.likeness for one in advice.similar), reverse=True)
     assert all({shared.label for shared in one.labels} <= set(SUBJECTS) for one in advice.similar)
     [said] = advice.words
-    assert "“cat.png”" in said.text
+    assert "& a cat”" in said.text
     assert said.evidence["reference"] == first.reference.key
 
-    memory.index(photos)  # the same comparison by an ordinary search
-    hits = {Path(hit.uri).name: hit for hit in memory.search(image=written.getvalue(), limit=8)}
+    many.index(works)  # the same comparison by an ordinary search
+    hits = {Path(hit.uri).name: hit for hit in many.search(image=written.getvalue(), limit=8)}
+    assert len(hits) == 7
     for one in advice.similar:
+        if one.reference.file_name not in hits:
+            continue
         assert one.cosine == pytest.approx(hits[one.reference.file_name].cosine, abs=2e-3)
         assert one.likeness == pytest.approx(hits[one.reference.file_name].score, abs=0.02)
 
 
-def test_a_work_of_the_library_is_known_as_such(memory: Memory, photos: Path) -> None:
-    memory.advisors.add("many", photos)
-    advice = memory.advise(photos / "coffee.png", "many", mode="similar", limit=2)
+def test_a_work_of_the_library_is_known_as_such(many: Memory, works: Path) -> None:
+    advice = many.advise(works / "coffee.png", "many", mode="similar", limit=2)
     assert [one.is_same for one in advice.similar] == [True, False]
     assert advice.similar[0].cosine == pytest.approx(1.0, abs=1e-3)
     assert "a work of the library itself" in advice.words[0].text
     assert advice.as_json()["similar"][0]["same_file"] is True
 
 
-def test_a_work_that_is_gone_from_disk_is_still_compared(memory: Memory, photos: Path, tmp_path: Path) -> None:
-    memory.advisors.add("many", photos)
-    photograph = (photos / "cat.png").rename(tmp_path / "cat.png")
-    advice = memory.advise(photograph, "many", mode="similar")
+def test_a_work_that_is_gone_from_disk_is_still_compared(many: Memory, package_photographs: dict[str, Path]) -> None:
+    advice = many.advise(package_photographs["galaxies"], "many", mode="similar")
     assert advice.similar[0].is_same
     assert advice.as_json()["similar"][0]["reference"]["file_is_here"] is False
-    proof = memory.advisors.proof("many", advice.similar[0].reference)
+    proof = many.advisors.proof("many", advice.similar[0].reference)
     assert proof is not None
     with Image.open(io.BytesIO(proof)) as small:
-        assert small.size == (451, 300)
+        assert max(small.size) == 800
+
+
+def test_eight_scores_beside_the_works(many: Memory, works: Path, tmp_path: Path) -> None:
+    with Image.open(works / "rocket.jpg") as whole:
+        whole.crop((0, 0, 500, 420)).filter(ImageFilter.GaussianBlur(2.5)).save(tmp_path / "soft.jpg", quality=92)
+    advice = many.advise(tmp_path / "soft.jpg", "many", mode="dimensions", limit=2)
+    assert advice.similar == ()
+    assert advice.missing == ()
+    found = advice.comparison
+    assert found is not None
+    assert (found.works, len(found.to_study)) == (8, 2)
+    with Image.open(tmp_path / "soft.jpg") as image:
+        pixels = np.asarray(image.convert("RGB"))
+    vector = many.encoder.embed_images([Image.fromarray(pixels)])[0]
+    measured = measure(pixels, PromptPairs(many.encoder).evidence(vector))
+    assert [one.score for one in found.standings] == pytest.approx(measured.scores().tolist(), abs=0.05)
+    assert found.formulas == measured.formulas
+    [sharpness] = [one for one in found.standings if one.dimension == "focus_sharpness"]
+    assert sharpness.place == "priority", "a blurred picture beside sharp ones"
+    assert found.priorities[0].dimension == "focus_sharpness"
+    first = next(one for one in advice.words if one.text.startswith("First"))
+    assert "focus and sharpness" in first.text
+    assert first.evidence["score"] == round(sharpness.score, 2)
+
+    both = many.advise(tmp_path / "soft.jpg", "many", limit=2)
+    assert both.comparison == found
+    assert both.similar == many.advise(tmp_path / "soft.jpg", "many", mode="similar", limit=2).similar
+    assert both.missing == ("critic: no critic is configured",)
+    document = both.as_json()
+    assert json.loads(json.dumps(document)) == document
+    assert [one["dimension"] for one in document["dimensions"]["scores"]] == list(DIMENSIONS)
+
+
+def test_scores_are_made_once_and_kept(memory: Memory, photos: Path) -> None:
+    """A library without them is told how to get them; nothing long happens inside a request."""
+    for name in ("astronaut", "motorcycle", "galaxies", "temple", "flower"):
+        next(photos.glob(f"{name}.*")).unlink()
+    memory.advisors.add("few", photos)
+    with memory.database.transaction(memory.owner) as connection:
+        connection.execute("DELETE FROM seemory.dimension_profile")
+    with pytest.raises(UsageError, match=r"no scores by these formulas.*advisor refresh few"):
+        memory.advise(photos / "cat.png", "few", mode="dimensions")
+    advice = memory.advise(photos / "cat.png", "few")
+    assert advice.comparison is None
+    assert [line.partition(":")[0] for line in advice.missing] == ["dimensions", "critic"]
+    assert memory.advisors.refresh("few").computed == 3
+    assert memory.advisors.refresh("few").computed == 0
+    again = memory.advise(photos / "cat.png", "few", mode="dimensions").comparison
+    assert again is not None
+    assert again.works == 2, "a work is not compared with itself"
+    assert all(not one.best.is_same for one in again.standings)
+
+
+def test_a_library_of_this_one_picture(memory: Memory, photos: Path) -> None:
+    memory.advisors.add("one", photos / "cat.png")
+    with pytest.raises(UsageError, match="no other work than this one"):
+        memory.advise(photos / "cat.png", "one", mode="dimensions")
+    assert any("no other work" in line for line in memory.advise(photos / "cat.png", "one").missing)
+    assert memory.advise(photos / "coffee.png", "one", mode="dimensions").comparison is not None
 
 
 def test_what_cannot_be_answered(memory: Memory, photos: Path) -> None:
-    memory.advisors.add("one", photos)
-    memory.advisors.add("two", photos)
     cat = photos / "cat.png"
+    memory.advisors.add("one", cat)
+    memory.advisors.add("two", cat)
     with pytest.raises(AdvisorNotFound, match=r"no advisor 'x'; there are: one, two"):
         memory.advise(cat, "x")
     memory.advisors.remove("two", [work.key for work in memory.advisors.references("two")])

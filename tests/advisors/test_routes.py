@@ -26,18 +26,18 @@ def ask(memory: Memory, method: str, path: str, **given: Any) -> httpx.Response:
     return anyio.run(answer)
 
 
-def test_a_picture_that_is_sent_is_advised_about_as_a_file_is(memory: Memory, photos: Path) -> None:
-    memory.advisors.add("many", photos)
-    content = (photos / "cat.png").read_bytes()
-    said = ask(memory, "POST", "/v1/advise?advisor=many&mode=similar&limit=2", content=content, headers=PNG).json()
-    assert said.pop("milliseconds") > 0
-    assert said == memory.advise(content, "many", mode="similar", limit=2, name="the picture sent").as_json()
-    assert memory.stats()["items"] == 0, "nothing is kept"
-    assert ask(memory, "GET", "/v1/advisors").json() == {
+def test_a_picture_that_is_sent_is_advised_about_as_a_file_is(many: Memory, works: Path) -> None:
+    content = (works / "cat.png").read_bytes()
+    for mode in ("similar", "combined"):
+        said = ask(many, "POST", f"/v1/advise?advisor=many&mode={mode}&limit=2", content=content, headers=PNG).json()
+        assert said.pop("milliseconds") > 0
+        assert said == many.advise(content, "many", mode=mode, limit=2, name="the picture sent").as_json()  # type: ignore[arg-type]
+    assert many.stats()["items"] == 0, "nothing is kept"
+    assert ask(many, "GET", "/v1/advisors").json() == {
         "advisors": [{"name": "many", "biography": None, "references": 8}]
     }
-    shown = ask(memory, "GET", "/v1/advisors/many").json()
-    assert [work["name"] for work in shown["works"]] == sorted(path.name for path in photos.iterdir())
+    shown = ask(many, "GET", "/v1/advisors/many").json()["works"]
+    assert [Path(work["uri"]).stem for work in shown if not work["file_is_here"]] == ["galaxies"]
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,12 @@ def test_a_picture_that_is_sent_is_advised_about_as_a_file_is(memory: Memory, ph
     ],
 )
 def test_what_is_refused(
-    memory: Memory,
-    package_photographs: dict[str, Path],
+    many: Memory,
     path: str,
     content: bytes,
     headers: dict[str, str],
     status: int,
     said: str,
 ) -> None:
-    memory.advisors.add("many", package_photographs["rocket"])
-    answer = ask(memory, "POST", f"/v1/advise{path}", content=content, headers=headers)
+    answer = ask(many, "POST", f"/v1/advise{path}", content=content, headers=headers)
     assert (answer.status_code, said in answer.json()["error"]["message"]) == (status, True), answer.text

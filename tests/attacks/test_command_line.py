@@ -51,8 +51,8 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
     "similar": ("item limit", ["{guess} --json", "{guess} -n 1000"]),
     "classify": ("file labels templates", ["{guess} --labels cat,dog --template {guess}{{}}"]),
     "advise": (
-        "file advisor mode limit",
-        ["{own}/own-cat.png --advisor {guess} -n 100 --mode similar --json", "{guess} --advisor x"],
+        "file advisor mode limit html",
+        ["{own}/own-cat.png --advisor {guess} -n 100 --json", "{guess} --advisor x --html {own}.html"],
     ),
     "advisor list": ("", ["", "--json"]),
     "advisor show": ("name", ["{guess}", "{guess} --json"]),

@@ -153,6 +153,7 @@ def _advise(memory: Memory, guess: Guess, world: World) -> object:
 
 def _add_library(memory: Memory, guess: Guess, world: World) -> object:
     """The thief's own library under a name that the victim has: it holds what the thief has put there, and no more."""
+    memory.advisors.add("kept", world.own)  # so that the works need not be measured for each guess
     report = memory.advisors.add(str(guess), world.own, biography=None, catalogue=None)
     found = [(work.file_name, work.is_here) for work in memory.advisors.references(str(guess))]
     told = {name: value for name, value in report.as_json().items() if name != "seconds"}
@@ -214,6 +215,10 @@ ADVISORS: dict[str, tuple[str, Call]] = {
     "find": ("name", lambda m, g, w: m.advisors.find(str(g))),
     "references": ("name", lambda m, g, w: m.advisors.references(str(g))),
     "proof": ("name reference", _proof),
+    "page": (
+        "advice photograph",
+        lambda m, g, w: m.advisors.page(m.advise(w.own / "own-cat.png", str(g), limit=100), w.own / "own-cat.png"),
+    ),
     "remove": ("name works", _remove_works),
     "refresh": ("name encoder listen", lambda m, g, w: m.advisors.refresh(str(g), encoder=None)),
     "add": ("name folder biography catalogue listen", _add_library),

@@ -9,14 +9,18 @@ from typing import Final, get_args
 import numpy as np
 
 from seemory.advisors.advice import Advice, Mode
+from seemory.advisors.comparison import Comparison, compare
 from seemory.advisors.library import Advisors
-from seemory.advisors.likeness import in_words, likenesses, nearest
+from seemory.advisors.likeness import Likeness, likenesses, nearest
 from seemory.advisors.photograph import Photograph
+from seemory.advisors.profile import Profile
+from seemory.advisors.scoring import Scoring
 from seemory.advisors.subjects import Subjects
+from seemory.advisors.wording import of_comparison, of_likeness
 from seemory.errors import UsageError
 from seemory.models.encoder import Encoder
 from seemory.store.libraries import Libraries, Reference
-from seemory.types import Vectors
+from seemory.types import Vector, Vectors
 
 NO_CRITIC: Final = "no critic is configured"
 _MOST: Final = 100
@@ -26,7 +30,13 @@ class Advising:
     """Says what an owner's libraries say of photographs. May be asked by several threads."""
 
     def __init__(
-        self, libraries: Libraries, advisors: Advisors, encoder: Callable[[], Encoder], *, max_pixels: int
+        self,
+        libraries: Libraries,
+        advisors: Advisors,
+        encoder: Callable[[], Encoder],
+        scoring: Scoring,
+        *,
+        max_pixels: int,
     ) -> None:
         """Nothing is loaded yet.
 
@@ -34,11 +44,13 @@ class Advising:
             libraries: the owner's rows.
             advisors: finds them by name.
             encoder: the one that answers at this moment.
+            scoring: measures the eight dimensions.
             max_pixels: larger pictures are refused.
         """
         self._libraries = libraries
         self._advisors = advisors
         self._encoder = encoder
+        self._scoring = scoring
         self._max_pixels = max_pixels
         self._subjects = Subjects()
 
@@ -76,10 +88,21 @@ class Advising:
         encoder = self._encoder()
         works, vectors, missing = self._shelf(who, encoder)
         photograph = Photograph.read(given, max_pixels=self._max_pixels, name=name)
-        found = likenesses(
-            encoder, self._subjects, photograph.vector(encoder), works, vectors, sha256=photograph.sha256
-        )
-        near = nearest(found, limit)
+        vector = photograph.vector(encoder)
+        found = likenesses(encoder, self._subjects, vector, works, vectors, sha256=photograph.sha256)
+        near = nearest(found, limit) if mode != "dimensions" else ()
+        words = of_likeness(near)
+        comparison = None
+        if mode != "similar":
+            try:
+                comparison = self._compared(who, photograph, vector, found, encoder, limit, missing)
+                words += of_comparison(comparison)
+            except UsageError as error:
+                if mode == "dimensions":
+                    raise
+                missing.append(f"dimensions: {error}")
+        if mode == "combined":
+            missing.append(f"critic: {NO_CRITIC}")
         return Advice(
             photograph=photograph.name,
             sha256=photograph.sha256.hex(),
@@ -88,9 +111,40 @@ class Advising:
             mode=mode,
             model=encoder.name,
             similar=near,
-            words=tuple(in_words(near)),
+            comparison=comparison,
+            words=tuple(words),
             missing=tuple(missing),
         )
+
+    def _compared(
+        self,
+        advisor: str,
+        photograph: Photograph,
+        vector: Vector,
+        found: Sequence[Likeness],
+        encoder: Encoder,
+        limit: int,
+        missing: list[str],
+    ) -> Comparison:
+        """The photograph beside the works that have profiles, itself left out; `missing` is told of the others.
+
+        Raises:
+            UsageError: packages are missing, there is no work to compare with, or the picture is too narrow.
+        """
+        if lacking := self._scoring.lacks():
+            raise UsageError(lacking)
+        stored = self._libraries.profiles(advisor, encoder.fingerprint, self._scoring.formulas(encoder))
+        others = [one for one in found if not one.is_same]
+        works = [one for one in others if one.reference.sha256 in stored]
+        how = f"`seemory advisor refresh {advisor}` measures them"
+        if not others:
+            raise UsageError(f"the library of {advisor} has no other work than this one to compare it with")
+        if not works:
+            raise UsageError(f"the works of {advisor} have no scores by these formulas and {encoder.name} yet: {how}")
+        if len(works) < len(others):
+            missing.append(f"{len(others) - len(works)} of {len(others)} works have no scores by these formulas: {how}")
+        profiles = [Profile.from_json(stored[one.reference.sha256]) for one in works]
+        return compare(self._scoring.profile(photograph, vector, encoder), works, profiles, limit=limit)
 
     def _shelf(self, advisor: str, encoder: Encoder) -> tuple[Sequence[Reference], Vectors, list[str]]:
         """(the works that can be compared, their vectors, what is to be said of those that cannot)."""

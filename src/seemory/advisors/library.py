@@ -10,8 +10,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from seemory.advisors.advice import Advice
 from seemory.advisors.catalogue import Entry, read_catalogue
+from seemory.advisors.page import page
 from seemory.advisors.photograph import Photograph
+from seemory.advisors.scoring import Scoring
 from seemory.errors import AdvisorNotFound, MediaError, ModelError, UsageError
 from seemory.lookahead import ahead
 from seemory.media.files import find_files
@@ -22,6 +25,9 @@ from seemory.telemetry import Progress, ProgressListener, ignore
 
 PROOF_SIDE: Final = 800
 """Longest side, in pixels, of the copy of a work that is kept for reports."""
+
+SHOWN_SIDE: Final = 1400
+"""Longest side of the photograph in a report."""
 
 _LONGEST_NAME: Final = 100
 
@@ -79,6 +85,17 @@ class _Looked:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _There:
+    """What need not be made."""
+
+    made: Known
+    proofs: frozenset[bytes]
+    """Contents whose small copy the library has."""
+    measures: bool
+    """Whether scores can be made here at all."""
+
+
 class Advisors:
     """The libraries of one owner: added to, listed, removed, and brought up to another encoder."""
 
@@ -87,6 +104,7 @@ class Advisors:
         libraries: Libraries,
         encoder: Callable[[], Encoder],
         find: FindEncoder,
+        scoring: Scoring,
         *,
         max_pixels: int,
         workers: int,
@@ -97,12 +115,14 @@ class Advisors:
             libraries: the owner's rows.
             encoder: the one that answers at this moment.
             find: finds and loads others.
+            scoring: measures the eight dimensions.
             max_pixels: larger pictures are refused.
             workers: pictures that are worked on at once.
         """
         self._libraries = libraries
         self._encoder = encoder
         self._find = find
+        self._scoring = scoring
         self._max_pixels = max_pixels
         self._workers = workers
 
@@ -229,6 +249,19 @@ class Advisors:
         """The small copy of a work that is kept for reports, as JPEG bytes."""
         return self._libraries.proof(name, reference.sha256)
 
+    def page(self, advice: Advice, photograph: Path | str | bytes) -> str:
+        """An advice as one HTML page that needs nothing else; `photograph` is what the advice is about.
+
+        Raises:
+            UsageError: it is another photograph.
+            MediaError: the picture cannot be read.
+        """
+        seen = Photograph.read(photograph, max_pixels=self._max_pixels)
+        if seen.sha256.hex() != advice.sha256:
+            raise UsageError(f"{seen.name} is not the photograph that this advice is about, or was changed since")
+        overlays = self._scoring.overlays(seen) if advice.comparison is not None else {}
+        return page(advice, seen.proof(SHOWN_SIDE)[0], overlays, lambda work: self.proof(advice.advisor, work))
+
     def remove(self, name: str, works: Sequence[str] = ()) -> int:
         """How many works were removed: these (by key, file name or title), or all of them and the advisor.
 
@@ -250,39 +283,46 @@ class Advisors:
         return self._libraries.remove(advisor, list(meant))
 
     def _look(
-        self, tasks: Sequence[_Task], encoder: Encoder, with_proof: frozenset[bytes], listen: ProgressListener
+        self, tasks: Sequence[_Task], encoder: Encoder, proofs: frozenset[bytes], listen: ProgressListener
     ) -> Iterator[_Looked]:
         """What was made of each file, in order; for what is there already nothing is made."""
-        known = self._libraries.known(encoder.fingerprint)
+        known = self._libraries.known(encoder.fingerprint, self._scoring.formulas(encoder))
+        there = _There(known, proofs, self._scoring.lacks() is None)
+
+        def look(task: _Task) -> _Looked:
+            return self._made(task, encoder, there)
+
         listen(Progress("advisor", 0, len(tasks), "pictures"))
         with (
             ThreadPoolExecutor(self._workers, "seemory-advisor") as threads,
-            closing(
-                ahead(threads, lambda task: self._made(task, encoder, known, with_proof), tasks, 2 * self._workers)
-            ) as looks,
+            closing(ahead(threads, look, tasks, 2 * self._workers)) as looks,
         ):
             for number, looked in enumerate(looks, start=1):
                 yield looked
                 listen(Progress("advisor", number, len(tasks), "pictures"))
 
-    def _made(self, task: _Task, encoder: Encoder, known: Known, with_proof: frozenset[bytes]) -> _Looked:
+    def _made(self, task: _Task, encoder: Encoder, there: _There) -> _Looked:
         try:
             photograph = Photograph.read(task.path, max_pixels=self._max_pixels)
             sha256 = photograph.sha256
             if task.expected not in (None, sha256):
                 return _Looked(task.path, error="the file was changed since it was added: add its folder again")
-            vector = None if sha256 in known.vectors else photograph.vector(encoder)
-            proof = None if sha256 in with_proof else photograph.proof(PROOF_SIDE)
-            made = None if vector is None else Made(vector)
+            needs_scores = there.measures and sha256 not in there.made.profiles
+            made = None
+            if needs_scores or sha256 not in there.made.vectors:
+                vector = photograph.vector(encoder)
+                scores = self._scoring.profile(photograph, vector, encoder).to_json() if needs_scores else None
+                made = Made(vector, scores)
+            proof = None if sha256 in there.proofs else photograph.proof(PROOF_SIDE)
             return _Looked(task.path, sha256, made, proof)
-        except (MediaError, ModelError) as error:
+        except (MediaError, ModelError, UsageError) as error:  # the last of pictures too narrow to be measured
             return _Looked(task.path, error=str(error).removeprefix(f"{task.path}: "))
 
     def _note(self, looked: _Looked, encoder: Encoder) -> bool:
         """Whether anything was made of it; it is kept."""
         if looked.made is None:
             return False
-        self._libraries.note(looked.sha256, looked.made, encoder.fingerprint)
+        self._libraries.note(looked.sha256, looked.made, encoder.fingerprint, self._scoring.formulas(encoder))
         return True
 
 

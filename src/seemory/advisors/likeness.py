@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
 
-from seemory.advisors.advice import Likeness, Statement, cited
-from seemory.advisors.subjects import Subjects
+from seemory.advisors.subjects import SharedLabel, Subjects
 from seemory.calibration import Calibration
 from seemory.models.encoder import Encoder
 from seemory.store.libraries import Reference
@@ -17,6 +17,42 @@ from seemory.types import Vector, Vectors
 ALIKE_SIGMAS: Final = 1.0
 """So many standard deviations above unrelated pictures a cosine lies where two pictures are called alike. The border is
 the encoder's own, because cosines of unrelated pictures lie at 0.2 with one encoder and at 0.6 with another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """How like the photograph one work is."""
+
+    reference: Reference
+    cosine: float
+    likeness: float
+    """Calibrated for the encoder, 0 to 1: how far the cosine lies above unrelated pictures."""
+    sigmas: float
+    """The same in standard deviations of unrelated pictures."""
+    labels: tuple[SharedLabel, ...]
+    """What both show."""
+    is_same: bool
+    """Whether it is the very same file."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is called like, in words."""
+        if self.is_same:
+            return "the very same file"
+        both = f"; both show {listed([one.label for one in self.labels])}" if self.labels else ""
+        return f"cosine {self.cosine:.2f}, {self.sigmas:+.1f} σ from unrelated pictures{both}"
+
+    def as_json(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        return {
+            "reference": described(self.reference),
+            "cosine": round(self.cosine, 6),
+            "likeness": round(self.likeness, 4),
+            "sigmas": round(self.sigmas, 3),
+            "labels": [asdict(one) for one in self.labels],
+            "same_file": self.is_same,
+            "reason": self.reason,
+        }
 
 
 def likenesses(
@@ -61,18 +97,11 @@ def nearest(found: Sequence[Likeness], limit: int) -> tuple[Likeness, ...]:
     return tuple(sorted(found, key=lambda one: (-one.cosine, one.reference.uri))[:limit])
 
 
-def in_words(found: Sequence[Likeness]) -> list[Statement]:
-    """What is to be said of the nearest works."""
-    if not found:
-        return []
-    first = found[0]
-    evidence = {"reference": first.reference.key, "cosine": round(first.cosine, 4), "sigmas": round(first.sigmas, 2)}
-    evidence |= {f"both show {one.label}": [one.photograph, one.reference] for one in first.labels}
-    name = cited(first.reference)
-    if first.is_same:
-        text = f"This is a work of the library itself: {name}."
-    elif first.sigmas < ALIKE_SIGMAS:
-        text = f"Nothing in the library is much like it; the nearest is {name}: {first.reason}."
-    else:
-        text = f"It is most like {name}: {first.reason}."
-    return [Statement(text, evidence)]
+def described(reference: Reference) -> dict[str, Any]:
+    """A work as an answer names it, and whether its file is still there."""
+    return reference.as_json() | {"file_is_here": reference.is_here}
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words one after the other: a, b and c."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)

@@ -12,9 +12,11 @@ import click
 
 from seemory.cli.display import print_json, print_path, progress
 from seemory.cli.options import as_json, memory_for, say_notice, where_it_is
+from seemory.errors import UsageError
 
 if TYPE_CHECKING:
     from seemory.advisors.advice import Advice
+    from seemory.advisors.comparison import Comparison
     from seemory.advisors.library import LibraryReport
 
 
@@ -29,16 +31,25 @@ if TYPE_CHECKING:
     help="The works it is like; its eight scores beside theirs; a critic's words; or all there is.",
 )
 @click.option("--limit", "-n", default=3, show_default=True, type=click.IntRange(1, 100), help="Nearest works named.")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page to print, and nothing else."
+)
 @where_it_is
 @as_json
-def advise(file: Path, advisor: str, mode: Any, limit: int, json_: bool, **where: Any) -> None:
+def advise(file: Path, advisor: str, mode: Any, limit: int, html: Path | None, json_: bool, **where: Any) -> None:
     """Say what an advisor's library says of a photograph. Nothing of the photograph is kept."""
     with memory_for(**where) as memory:
         start = time.perf_counter()
         advice = memory.advise(file, advisor, mode=mode, limit=limit)
         milliseconds = round((time.perf_counter() - start) * 1000, 1)
+        if html is not None:
+            _write(html, memory.advisors.page(advice, file))
     if json_:
         print_json(advice.as_json() | {"milliseconds": milliseconds})
+    elif html is not None:
+        click.echo(f"{print_path(str(html))} written")
+        for line in advice.missing:
+            click.echo(line, err=True)
     else:
         _print_advice(advice)
 
@@ -130,6 +141,21 @@ def refresh(name: str | None, encoder: str | None, json_: bool, **where: Any) ->
     return _print_report(report, json_)
 
 
+def _print_scores(comparison: Comparison) -> None:
+    from seemory.advisors.wording import NAMES
+
+    click.echo(f"\n{'':26} yours  middle    best")
+    for one in comparison.standings:
+        best = print_path(one.best.reference.name)
+        mark = {"strength": "+", "priority": "-", "level": " "}[one.place]
+        click.echo(f"{mark} {NAMES[one.dimension]:24} {one.score:5.1f} {one.usual:7.1f} {one.best_score:7.1f}  {best}")
+    click.echo("\nto study:")
+    for study in comparison.to_study:
+        gap = f"{study.gap:+.1f} in {NAMES[study.dimension]}"
+        name = print_path(study.work.reference.name)
+        click.echo(f"{study.relevance:10.2f}  {name}, {gap}, cosine {study.work.cosine:.2f}")
+
+
 def _print_report(report: LibraryReport, json_: bool) -> int:
     if json_:
         print_json(report.as_json())
@@ -145,9 +171,18 @@ def _print_report(report: LibraryReport, json_: bool) -> int:
     return 1 if report.failed else 0
 
 
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error}") from error
+
+
 def _print_advice(advice: Advice) -> None:
     for statement in advice.words:
         click.echo(print_path(statement.text))
+    if advice.comparison:
+        _print_scores(advice.comparison)
     for rank, one in enumerate(advice.similar, start=1):
         work = one.reference
         told = [work.name, work.year, work.source, work.licence, None if work.is_here else "the file is gone"]

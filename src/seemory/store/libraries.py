@@ -191,7 +191,7 @@ class Libraries:
             rows = connection.execute(_PROFILES, [self.owner, escape(advisor), fingerprint, formulas]).fetchall()
         return {bytes(sha256): profile for sha256, profile in rows}
 
-    def known(self, fingerprint: str, formulas: str | None = None) -> Known:
+    def known(self, fingerprint: str, formulas: str) -> Known:
         """Of which contents there is a vector and a profile already, whichever advisor they are of."""
         with self._database.transaction(self.owner) as connection:
             vectors = connection.execute(_WITH_VECTOR, [self.owner, fingerprint]).fetchall()
@@ -216,7 +216,7 @@ class Libraries:
         with self._database.transaction(self.owner) as connection:
             connection.execute(_CORRECT, [*_told(reference), self.owner, escape(advisor), reference.sha256])
 
-    def note(self, sha256: bytes, made: Made, fingerprint: str, formulas: str | None = None) -> None:
+    def note(self, sha256: bytes, made: Made, fingerprint: str, formulas: str) -> None:
         """Keep what was made of a content; what is there already stays."""
         with self._database.transaction(self.owner) as connection:
             if made.vector is not None:
