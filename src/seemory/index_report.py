@@ -10,10 +10,10 @@ from typing import Literal
 
 from seemory.telemetry import Progress, ProgressListener
 
-Status = Literal["indexed", "partial", "copied", "moved", "unchanged", "failed", "known_bad"]
-"""indexed: embedded now; partial: a film of which a part could not be read; copied: same bytes as a known file;
-moved: a known file under a new name; unchanged: skipped;
-failed: unreadable or not embedded, stored with its reason; known_bad: failed before and unchanged since."""
+Status = Literal["indexed", "partial", "copied", "moved", "reworded", "unchanged", "failed", "known_bad"]
+"""indexed: embedded now; partial: a film of which a part, or of its subtitles, could not be read; copied: same bytes as
+a known file; moved: a known file under a new name; reworded: a known film with other words than before; unchanged:
+skipped; failed: unreadable or not embedded, stored with its reason; known_bad: failed before and unchanged since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ class FileResult:
     uri: str
     status: Status
     error: str | None = None
+    told: bool = False
+    """Whether words of a film came or went."""
 
 
 @dataclass(slots=True)
@@ -33,12 +35,17 @@ class IndexReport:
     missing: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+    told: int = 0
+    """Films whose words came or went."""
+    waiting: str | None = None
+    """Why sentence vectors of these words could not be made; the words are kept all the same."""
     errors: list[tuple[str, str]] = field(default_factory=list)
     """The first hundred failures, whole or in part: file and reason (all of them are in the store)."""
 
     def add(self, result: FileResult) -> None:
         """Count one file."""
         self.counts[result.status] += 1
+        self.told += result.told
         if result.error is not None and result.status in ("failed", "partial") and len(self.errors) < 100:
             self.errors.append((result.uri, result.error))
 
@@ -54,7 +61,7 @@ class IndexReport:
 
     @property
     def partial(self) -> int:
-        """Films of which a part could not be read in this run; the rest is findable."""
+        """Films of which a part, or of whose subtitles, could not be read in this run; the rest is findable."""
         return self.counts["partial"]
 
     @property

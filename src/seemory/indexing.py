@@ -28,7 +28,7 @@ from seemory.embedding.pictures import EmbedFiles, MadeBatch, Targets, completed
 from seemory.errors import GenerationsChanged, MediaError
 from seemory.film_indexing import FilmIndexer
 from seemory.index_candidate import Candidate
-from seemory.index_report import FileResult, IndexReport, Settled
+from seemory.index_report import FileResult, IndexReport, Settled, Status
 from seemory.lookahead import ahead, batches
 from seemory.media.files import FileState, find_files, hash_file
 from seemory.media.film_opening import is_film
@@ -42,6 +42,9 @@ HASHED = 64  # files whose hashes are looked up in one query
 _TRIES = 20  # of one batch, while operators change the generations
 
 T = TypeVar("T")
+
+_Retold = tuple[KnownFile, Path, Status]
+"""A known film with other words than before, where it is, and what else became of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +140,17 @@ class Indexer:
             ThreadPoolExecutor(2, "seemory-hash") as hashers,
             ThreadPoolExecutor(1, "seemory-write") as writer,
         ):
-            candidates = self._changed(files, settled, retry_failed, reprocess)
+            retold: list[_Retold] = []
+            candidates = self._changed(files, settled, retry_failed, reprocess, retold)
             hashed = ahead(hashers, self._hash, candidates, 2 * HASHED)
             in_hand: UnderWay[Candidate] = UnderWay()
-            yield from self._bring(hashed, writer, settled, reprocess, in_hand)
+            yield from self._bring(hashed, writer, settled, reprocess, retold, in_hand)
             if in_hand.waiting:  # what they waited for is written: it has a vector, or this one fails alike
-                yield from self._bring(in_hand.waiting, writer, settled, reprocess)
+                yield from self._bring(in_hand.waiting, writer, settled, reprocess, retold)
+        for known, path, status in retold:  # last: a model that listens takes its time
+            result = self._films.retell(known, path, settled.under_way)
+            settled.add(replace(result, status=status) if result.status == "unchanged" else result)
+            yield from settled.drain()
         for target in self._targets().all:
             with suppress(GenerationsChanged):  # it was dropped a moment ago and needs no index
                 self._items.ensure_index(target.generation)
@@ -155,9 +163,17 @@ class Indexer:
         return self._items.mark_missing(self._collection, gone)
 
     def _changed(
-        self, files: Iterable[FileState], settled: Settled, retry_failed: bool, reprocess: bool
+        self,
+        files: Iterable[FileState],
+        settled: Settled,
+        retry_failed: bool,
+        reprocess: bool,
+        retold: list[_Retold],
     ) -> Iterator[Candidate]:
-        """The files whose size or time of change is new to the store, or that have no vector yet."""
+        """The files whose size or time of change is new to the store, or that have no vector yet.
+
+        Films of which only the words are new come into `retold`.
+        """
         for group in batches(files, LOOK):
             uris = [str(file.path) for file in group]
             known = self._ask(lambda live, uris=uris: self._items.known(self._collection, live, uris))  # type: ignore[misc]
@@ -169,12 +185,19 @@ class Indexer:
                 before = known.get(uri)
                 if before and not reprocess and (before.bytes, before.mtime_ns) == (file.size, file.mtime_ns):
                     if before.embedded:
-                        settled.add(FileResult(uri, "unchanged"))
+                        self._settle(before, file.path, "unchanged", settled, retold)
                         continue
                     if before.error is not None and not retry_failed and not before.missing:
                         settled.add(FileResult(uri, "known_bad", before.error))
                         continue
                 yield Candidate(uri, file.path, file.size, file.mtime_ns, before)
+
+    def _settle(self, known: KnownFile, path: Path, status: Status, settled: Settled, retold: list[_Retold]) -> None:
+        """Count a file whose bytes need nothing; a film with other words than before is kept for later."""
+        if self._films.is_retold(known, path):
+            retold.append((known, path, status))
+        else:
+            settled.add(FileResult(str(path), status))
 
     def _hash(self, candidate: Candidate) -> Candidate:
         try:
@@ -188,6 +211,7 @@ class Indexer:
         writer: Executor,
         settled: Settled,
         reprocess: bool,
+        retold: list[_Retold],
         in_hand: UnderWay[Candidate] | None = None,
     ) -> Iterator[FileResult]:
         """Embed and write what is new of the files; the others are settled by their hash, or wait in `in_hand`.
@@ -195,7 +219,7 @@ class Indexer:
         Films come last, each alone: one takes minutes, and pictures need not wait for it.
         """
         films: list[Candidate] = []
-        fresh = self._unknown_bytes(hashed, settled, reprocess, in_hand)
+        fresh = self._unknown_bytes(hashed, settled, reprocess, retold, in_hand)
         pictures = (one for one in fresh if not _set_aside(one, films))
         embedded = map(_batch, self._embedding.stream(pictures, self._targets))
         write = partial(self._write, settled, in_hand)
@@ -206,7 +230,12 @@ class Indexer:
             yield from settled.drain()
 
     def _unknown_bytes(
-        self, hashed: Iterable[Candidate], settled: Settled, reprocess: bool, in_hand: UnderWay[Candidate] | None
+        self,
+        hashed: Iterable[Candidate],
+        settled: Settled,
+        reprocess: bool,
+        retold: list[_Retold],
+        in_hand: UnderWay[Candidate] | None,
     ) -> Iterator[Candidate]:
         """The files whose bytes the store has no vector for; the others are settled by their hash, or wait."""
         for group in batches(hashed, HASHED):
@@ -229,13 +258,14 @@ class Indexer:
                         in_hand.begin(candidate.sha256)
                     yield candidate
                 elif any(twin.uri == candidate.uri for twin in twins):  # rewritten with the same bytes
-                    self._items.touch([(candidate.known or twins[0]).asset_id], [(candidate.bytes, candidate.mtime_ns)])
-                    settled.add(FileResult(candidate.uri, "unchanged"))
+                    known_as = candidate.known or twins[0]
+                    self._items.touch([known_as.asset_id], [(candidate.bytes, candidate.mtime_ns)])
+                    self._settle(known_as, candidate.path, "unchanged", settled, retold)
                 elif candidate.known is None and (gone := _gone(twins)) is not None:
                     self._items.move(gone.asset_id, candidate.uri, candidate.bytes, candidate.mtime_ns)
                     twins.remove(gone)
                     known[candidate.sha256] = [replace(gone, uri=candidate.uri), *twins]
-                    settled.add(FileResult(candidate.uri, "moved"))
+                    self._settle(gone, candidate.path, "moved", settled, retold)
                 elif twins[0].kind == "scene":
                     settled.add(self._films.copy(candidate, twins[0], settled.under_way))
                 else:

@@ -149,9 +149,12 @@ class Memory:
         """
         roots = [Path(path).expanduser() for path in paths]
         with self.embedding(ray, workers) as embedding:
-            return self._rooms.indexer(embedding).run(
+            report = self._rooms.indexer(embedding).run(
                 roots, recursive=recursive, prune=prune, retry_failed=retry_failed, reprocess=reprocess, listen=listen
             )
+        if report.told and not report.interrupted:
+            report.waiting = self._rooms.wordbook.catch_up(listen=listen).waiting
+        return report
 
     def index_each(
         self, *paths: Paths, recursive: bool = True, workers: int | None = None, retry_failed: bool = False
@@ -159,7 +162,12 @@ class Memory:
         """Like `index`, but each file's result as soon as it is committed."""
         roots = [Path(path).expanduser() for path in paths]
         with self.embedding(workers=workers) as embedding:
-            yield from self._rooms.indexer(embedding).stream(roots, recursive=recursive, retry_failed=retry_failed)
+            told = False
+            for result in self._rooms.indexer(embedding).stream(roots, recursive=recursive, retry_failed=retry_failed):
+                told = told or result.told
+                yield result
+        if told:
+            self._rooms.wordbook.catch_up()
 
     def add(self, picture: bytes) -> Added:
         """The item that a picture file's bytes became; bytes that are in the collection already cost a hash.

@@ -297,6 +297,7 @@ class Rooms:
         """Brings files into the live generation, which is made if there is none. Raises as `encoder` does."""
         from seemory.embedding.films import FilmPlan
         from seemory.film_indexing import FilmIndexer
+        from seemory.film_words import FilmWords
         from seemory.indexing import Indexer
         from seemory.media.film_opening import FilmLimits
         from seemory.store.films import Films
@@ -310,7 +311,8 @@ class Rooms:
             batch_size=options.index.batch_size,
         )
         stored = Films(self.database, options.owner, options.search.language)
-        films = FilmIndexer(self.items, stored, self.targets, plan)
+        words = FilmWords(plan.limits, options.search.language)
+        films = FilmIndexer(self.items, stored, self.targets, plan, words)
         return Indexer(self.items, self.targets, embedding, films)
 
     def reembedding(self, embedding: EmbedFiles) -> Reembedding:

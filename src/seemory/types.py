@@ -12,6 +12,7 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
+from seemory.cues import SpokenWords
 from seemory.errors import UsageError
 
 Vector = NDArray[np.float32]
@@ -197,6 +198,8 @@ class FilmOutcome:
     scenes: tuple[SceneOutcome, ...]
     damage: str | None = None
     """What of it could not be read."""
+    words: SpokenWords = field(default_factory=SpokenWords)
+    """What is said in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +217,8 @@ class KnownFile:
     """Whether its items have vectors in the generation that was asked about."""
     kind: Kind = "image"
     """`scene` for a film."""
+    words_from: Mapping[str, Any] | None = None
+    """What the words of a film were read from; None if they never were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +284,28 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True)
+class Passage:
+    """Where an item has words of a query."""
+
+    source: Literal["transcript", "caption", "tags", "notes"]
+    text: str
+    """The cue, or a piece of a longer text."""
+    marks: tuple[tuple[int, int], ...]
+    """From where to where in it the matching words stand, in characters."""
+    start_s: float | None = None
+    """When it is said in the film, where that is known."""
+    end_s: float | None = None
+
+    def marked(self, before: str = "*", after: str = "*") -> str:
+        """The text with the matching words between these marks."""
+        parts, at = [], 0
+        for start, end in self.marks:
+            parts += [self.text[at:start], before, self.text[start:end], after]
+            at = end
+        return "".join([*parts, self.text[at:]])
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One answer of a search."""
 
@@ -300,6 +327,8 @@ class Hit:
     """Of a scene, the channels that could say nothing of it, with the reason."""
     neighbours: tuple[Hit, ...] = ()
     """The scenes right before and after it that are hits as well, in the film's order, where they are grouped."""
+    passages: tuple[Passage, ...] = ()
+    """Where words of the query stand in what was said of the item or in it."""
 
     def as_json(self) -> dict[str, Any]:
         """The hit as the document that `--json` prints."""
@@ -309,6 +338,7 @@ class Hit:
             "metadata": dict(self.metadata),
             "reasons": list(self.reasons),
             "missing": dict(self.missing),
+            "passages": [asdict(passage) for passage in self.passages],
             "neighbours": [neighbour.as_json() for neighbour in self.neighbours],
         }
 

@@ -59,7 +59,7 @@ def test_json_is_one_document_and_nothing_else(seemory: Run, photos: Path, tmp_p
     assert [hit["rank"] for hit in answer["hits"]] == [1, 2, 3]
     assert set(answer["hits"][0]) == {
         *("item_id", "kind", "uri", "score", "cosine", "rank", "start_s", "end_s", "metadata", "reasons"),
-        *("moment_s", "missing", "neighbours"),
+        *("moment_s", "missing", "neighbours", "passages"),
     }
     item = answer["hits"][0]["item_id"]
     for command in (

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
+from av.subtitles.subtitle import SubtitleSet
 from numpy.typing import NDArray
 from PIL import Image
 
+_ASS = (
+    b"[Script Info]\nScriptType: v4.00+\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize\nStyle: Default,Arial,16\n"
+    b"[Events]\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\n"
+)
 Frames = Iterable[NDArray[np.uint8]]
 
 
@@ -67,6 +74,61 @@ def write_film(
         if voice is not None:
             film.mux(tone(voice, len(frames) / rate))
     return path
+
+
+def srt(*cues: tuple[float, float, str]) -> str:
+    """A subtitle file of (from, to, words)."""
+
+    def stamp(seconds: float) -> str:
+        whole = round(seconds * 1000)
+        return f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02},{whole % 1000:03}"
+
+    return "\n".join(f"{n}\n{stamp(a)} --> {stamp(b)}\n{text}\n" for n, (a, b, text) in enumerate(cues, 1))
+
+
+def with_subtitles(film: Path, path: Path, subtitles: dict[str, str], *, forced: str | None = None) -> Path:
+    """The film again with streams of subtitles in it, by language: mov_text in MP4, SubRip elsewhere."""
+    with av.open(str(film)) as source, av.open(str(path), "w") as out:
+        picture = source.streams.video[0]
+        streams = {picture: out.add_stream_from_template(picture)}
+        packets = [packet for packet in source.demux(picture) if packet.dts is not None]
+        texts = []
+        for language, text in subtitles.items():
+            words = av.open(io.BytesIO(text.encode()), format="srt")
+            own = words.streams.subtitles[0]
+            if path.suffix == ".mp4":
+                made = out.add_stream("mov_text")
+                made.codec_context.subtitle_header = _ASS
+                made.time_base = Fraction(1, 1000)
+                texts += [(packet, made) for packet in _as_mov_text(words.demux(own), made)]
+            else:
+                made = out.add_stream_from_template(own)
+                texts += [(packet, made) for packet in words.demux(own) if packet.pts is not None]
+            made.metadata["language"] = language
+            if language == forced:
+                made.disposition = Disposition.forced
+        for packet in packets:
+            packet.stream = streams[picture]
+            out.mux(packet)
+        for packet, stream in texts:
+            packet.stream = stream
+            out.mux(packet)
+    return path
+
+
+def _as_mov_text(packets: Iterable[av.Packet], stream: av.subtitles.stream.SubtitleStream) -> list[av.Packet]:
+    made = []
+    for packet in packets:
+        if packet.pts is None:
+            continue
+        for shown in packet.decode():
+            length = round(float(packet.duration * packet.time_base) * 1000)
+            words = SubtitleSet.create(text=shown.ass, start=0, end=length, pts=0)
+            one = stream.codec_context.encode_subtitle(words)
+            one.pts = one.dts = round(float(packet.pts * packet.time_base) * 1000)
+            one.duration, one.time_base = length, Fraction(1, 1000)
+            made.append(one)
+    return made
 
 
 def write_sound(path: Path, seconds: float = 1.0) -> Path:

@@ -93,5 +93,5 @@ def test_a_hit_becomes_the_document_that_is_printed() -> None:
     hit = Hit(uuid4(), "image", "/a.jpg", 0.9, 0.3, 1, metadata={"width": 3})
     assert list(hit.as_json()) == [
         *("item_id", "kind", "uri", "score", "cosine", "rank", "start_s", "end_s", "metadata", "reasons"),
-        *("moment_s", "missing", "neighbours"),
+        *("moment_s", "missing", "neighbours", "passages"),
     ]

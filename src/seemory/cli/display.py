@@ -39,8 +39,10 @@ def print_hits(hits: Sequence[Hit], thumbnail: Callable[[UUID], bytes | None]) -
         if pictures and (small := thumbnail(hit.item_id)):
             _print_picture(small)
         click.echo(f"{hit.rank:4}  {_line(hit)}")
+        _print_passages(hit)
         for neighbour in hit.neighbours:
             click.echo(f"{'+':>4}  {_line(neighbour)}")
+            _print_passages(neighbour)
 
 
 def _line(hit: Hit) -> str:
@@ -60,6 +62,17 @@ def say_route(route: Route | None) -> None:
     pool = "" if route.pool is None else f"; {route.seen} of {route.pool} that words named were looked at"
     skipped = f"; their order stayed: {route.skipped}" if route.skipped else ""
     click.echo(f"{said}: {route.reason}{pool}{skipped}", err=True)
+
+
+def _print_passages(hit: Hit) -> None:
+    for passage in hit.passages:
+        where = passage.source if passage.start_s is None else clock(passage.start_s)
+        click.echo(f"      {where}: {_printable(passage.marked())}")
+
+
+def _printable(text: str) -> str:
+    """What others wrote, without what a terminal would take for commands."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def shows_pictures() -> bool:

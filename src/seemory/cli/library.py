@@ -55,6 +55,8 @@ def index(
             say_notice(memory)
     for uri, reason in report.errors:
         click.echo(f"  {print_path(uri)}: {reason}", err=True)
+    if report.waiting:
+        click.echo(f"The words of films have no sentence vectors yet: {report.waiting}", err=True)
     if report.interrupted:
         click.echo("Stopped; what was finished is kept, and the next run goes on from there.", err=True)
     if json_:

@@ -7,6 +7,7 @@ items named by any of them the ranking goes on by sight alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 from seemory.errors import UsageError
@@ -94,6 +95,21 @@ class Finder:
             return self._by_sight([self._sight.words(text)], page, required, asked, silent)
         return self._fused(text, page, required, asked, silent, outlook.words, chosen)
 
+    def with_passages(self, hits: Hits, words: str, language: str | None = None) -> Hits:
+        """The hits, and those grouped with them, each with where words of the query stand in what was said of it."""
+        wording, answer = read_wording(words), hits.channels.get("words")
+        if not hits or not (wording.must or (answer is not None and answer.candidates)):
+            return hits
+        outlook = self._words.outlook(self._collection, wording.text.strip(), None if language is None else [language])
+        items = [one.item_id for hit in hits for one in (hit, *hit.neighbours)]
+        found = self._words.passages(outlook.words, self._required(wording, outlook), items)
+
+        def told(hit: Hit) -> Hit:
+            beside = tuple(map(told, hit.neighbours))
+            return replace(hit, passages=tuple(found.get(hit.item_id, ())), neighbours=beside)
+
+        return Hits(map(told, hits), hits.channels, hits.fusion, hits.route)
+
     def _required(self, wording: Wording, outlook: Outlook) -> Required:
         if not wording.hard:
             return Required()
@@ -142,7 +158,8 @@ class Finder:
         channels["words"] = ChannelAnswer(page.offset + len(found), asked["words"], 1.0)
         why = ("words: it meets the conditions",)
         ranked = [item_id for item_id, _ in found if item_id in items]
-        return Hits([hit_of(items[i], None, page.offset + n, 0.0, why) for n, i in enumerate(ranked, 1)], channels)
+        hits = [hit_of(items[i], None, page.offset + n, 0.0, why) for n, i in enumerate(ranked, 1)]
+        return Hits(hits, channels)
 
     def _fused(
         self,

@@ -77,6 +77,8 @@ class SceneFinder:
 
         group = wanted.of_scenes if wanted.group is None else wanted.group
         hits = page_of_groups(search, page.limit, page.offset) if group else search(page.limit, page.offset)
+        said = words if hits.route is None or hits.route.said is None else hits.route.said
+        hits = self._finder.with_passages(hits, said, wanted.language)
         if not any(hit.kind == "scene" for hit in hits):
             return hits
         route = hits.route

@@ -47,6 +47,16 @@ class AdviceOptions(BaseModel):
     limit: int = Field(default=3, ge=1, le=100, description="How many works are named as nearest.")
 
 
+class Passage(BaseModel):
+    """Where an item has words of the query."""
+
+    source: Literal["transcript", "caption", "tags", "notes"]
+    text: str
+    marks: list[tuple[int, int]] = Field(description="From where to where the matching words stand, in characters.")
+    start_s: float | None
+    end_s: float | None
+
+
 class Hit(BaseModel):
     """One answer of a search."""
 
@@ -62,6 +72,7 @@ class Hit(BaseModel):
     reasons: list[str]
     moment_s: float | None = Field(description="Of a scene: when the frame nearest to the query is shown.")
     missing: dict[str, str] = Field(description="Of a scene: channels that could say nothing of it, and why.")
+    passages: list[Passage]
     neighbours: list[Hit] = Field(description="Scenes right beside it that are hits as well.")
 
 

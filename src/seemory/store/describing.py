@@ -33,12 +33,14 @@ ORDER BY i.asset_id, i.ordinal FOR NO KEY UPDATE"""
 _CHANGE = """
 UPDATE seemory.item i
 SET caption = said.caption, tags = said.tags, notes = said.notes, transcript = said.transcript,
+    spoken = CASE WHEN said.retold THEN NULL ELSE i.spoken END,
     language = said.language, updated_at = %(now)s,
     document = seemory.joined(
-        seemory.words_of(said.language, said.caption, said.tags, said.notes, said.transcript),
+        seemory.words_of(said.language, said.caption, said.tags, said.notes, said.transcript,
+                         CASE WHEN said.retold THEN NULL ELSE i.spoken END),
         seemory.words_of_file(%(file_language)s, a.uri, a.metadata))
 FROM jsonb_to_recordset(%(rows)s) AS said
-         (id uuid, caption text, tags text[], notes text, transcript text, language text),
+         (id uuid, caption text, tags text[], notes text, transcript text, language text, retold boolean),
      seemory.asset a
 WHERE i.owner_id = %(owner)s AND i.id = said.id AND a.owner_id = %(owner)s AND a.id = i.asset_id"""
 
@@ -140,7 +142,8 @@ class Descriptions:
             "tags": list(tags) if said.tags is None else _tidy(said.tags),
         }
         any_words = any(new.values())
-        return new | {"language": (said.language or language or self._language) if any_words else None}
+        known = (said.language or language or self._language) if any_words else None
+        return new | {"language": known, "retold": said.transcript is not None}  # a person's takes the place of cues
 
     # -- sentence vectors ----------------------------------------------------------------------------------------
 

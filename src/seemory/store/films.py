@@ -10,12 +10,14 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 from psycopg.types.json import Jsonb
 
+from seemory.cues import SpokenWords, Track, track_of
 from seemory.store import naming
 from seemory.store.connect import Database
 from seemory.store.halfvec import Halfvec, as_texts
 from seemory.store.locks import lock_for_writing
 from seemory.store.owners import register_owner
 from seemory.store.rows import frame_facts
+from seemory.store.spoken import tell_scenes
 from seemory.store.texts import clean_json, escape
 from seemory.store.vocabulary import note_words
 from seemory.store.writing import facts_columns, other_generations, stored
@@ -61,7 +63,7 @@ ON CONFLICT (owner_id, asset_id, ordinal) DO UPDATE SET
     thumbnail = excluded.thumbnail, metadata = excluded.metadata, updated_at = excluded.updated_at,
     -- what a person said of the scene stays
     document = seemory.joined(
-        seemory.words_of(i.language, i.caption, i.tags, i.notes, i.transcript), excluded.document)"""
+        seemory.words_of(i.language, i.caption, i.tags, i.notes, i.transcript, i.spoken), excluded.document)"""
 
 _VECTORS = """
 INSERT INTO {table} (owner_id, item_id, embedding, frames, metadata)
@@ -81,6 +83,8 @@ SELECT v.item_id, frame.place, frame.vector FROM seemory.item i
 JOIN {table} v ON v.owner_id = i.owner_id AND v.item_id = i.id
 CROSS JOIN LATERAL unnest(v.frames) WITH ORDINALITY AS frame (vector, place)
 WHERE i.owner_id = %(owner)s AND i.asset_id = %(asset)s AND i.kind = 'scene' ORDER BY v.item_id, frame.place"""
+_COLLECTION = "SELECT collection_id FROM seemory.asset WHERE owner_id = %(owner)s AND id = %(asset)s FOR UPDATE"
+_TRACKS = "SELECT tracks FROM seemory.asset WHERE owner_id = %(owner)s AND id = %(asset)s"
 _NO_FILM: tuple[Any, ...] = (0, 0, "", None, None, {})
 _FILM = """
 SELECT width, height, format, camera, taken_at, metadata FROM seemory.asset
@@ -138,8 +142,25 @@ class Films:
                     ]
                     if rows:
                         cursor.executemany(SQL(_VECTORS).format(table=table), rows)
-            note_words(connection, self.owner, number, ids, [self._language])
+            told_in = tell_scenes(connection, self.owner, collection, asset, film.words, self._language)
+            note_words(connection, self.owner, number, ids, sorted({self._language, *told_in.languages}))
         return len(ids)
+
+    def tell(self, collection: str, asset_id: UUID, words: SpokenWords) -> int:
+        """How many scenes of a stored film have other words now; nothing else of it changes."""
+        with self._database.transaction(self.owner) as connection:
+            row = connection.execute(_COLLECTION, {"owner": self.owner, "asset": asset_id}).fetchone()
+            if row is None:  # it was forgotten meanwhile
+                return 0
+            told = tell_scenes(connection, self.owner, collection, asset_id, words, self._language)
+            note_words(connection, self.owner, row[0], told.scenes, sorted(told.languages))
+        return len(told.scenes)
+
+    def tracks(self, asset_id: UUID) -> tuple[Track, ...] | None:
+        """All that was read and heard of a film's words; None where nothing was ever tried."""
+        with self._database.transaction(self.owner) as connection:
+            row = connection.execute(_TRACKS, {"owner": self.owner, "asset": asset_id}).fetchone()
+        return None if row is None or row[0] is None else tuple(map(track_of, row[0]))
 
     def _asset(
         self, connection: psycopg.Connection[Any], film: FilmOutcome, names: Mapping[str, Any]

@@ -34,9 +34,8 @@ def known_columns(alias: str = "a") -> str:
     """The columns of a `KnownFile` as `known_of` takes them, where `state` is joined as `KNOWN_STATE` says."""
     names = ("id", "uri", "bytes", "mtime_ns", "sha256")
     columns = ", ".join(f"{alias}.{name}" for name in names)
-    return (
-        f"{columns}, coalesce({alias}.error, state.error), {alias}.missing_at IS NOT NULL, state.embedded, {alias}.kind"
-    )
+    state = f"coalesce({alias}.error, state.error), {alias}.missing_at IS NOT NULL, state.embedded"
+    return f"{columns}, {state}, {alias}.kind, {alias}.words_from"
 
 
 KNOWN_STATE = """

@@ -30,7 +30,7 @@ WHERE owner_id = %(owner)s AND collection_id = %(collection)s AND NOT languages 
 _RENAME = """
 UPDATE seemory.item i
 SET document = seemory.joined(
-    seemory.words_of(i.language, i.caption, i.tags, i.notes, i.transcript),
+    seemory.words_of(i.language, i.caption, i.tags, i.notes, i.transcript, i.spoken),
     seemory.words_of_file(%(language)s, a.uri, a.metadata))
 FROM seemory.asset a
 WHERE a.owner_id = %(owner)s AND a.id = %(asset)s AND i.owner_id = %(owner)s AND i.asset_id = a.id

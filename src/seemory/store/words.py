@@ -13,9 +13,10 @@ from psycopg.sql import SQL, Composed
 from seemory.errors import UsageError
 from seemory.store.connect import Database
 from seemory.store.filters import Condition, conditions
+from seemory.store.passages import passages_of
 from seemory.store.texts import clean
 from seemory.store.vocabulary import require_languages
-from seemory.types import Filter, Kind
+from seemory.types import Filter, Kind, Passage
 
 MOST_WORDS: Final = 32
 """Of a query that are looked for; the later ones are not."""
@@ -227,6 +228,11 @@ class Words:
         parameters = [required.must, self.owner, collection, *values, limit, offset]
         with self._database.transaction(self.owner) as connection:
             return connection.execute(SQL(_ALONE).format(conditions=clause), parameters).fetchall()
+
+    def passages(self, words: Sequence[str], required: Required, items: Sequence[UUID]) -> dict[UUID, list[Passage]]:
+        """Where those of the items that have any of the words (stems), or what is required, have them."""
+        parts = [_quoted(word) for word in words] + ([f"({required.must})"] if required.must else [])
+        return passages_of(self._database, self.owner, items, " | ".join(parts))
 
 
 def _where(

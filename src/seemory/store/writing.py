@@ -106,7 +106,7 @@ ON CONFLICT (owner_id, collection_id, uri_key) DO UPDATE SET
     width = excluded.width, height = excluded.height, format = excluded.format, camera = excluded.camera,
     taken_at = excluded.taken_at, metadata = excluded.metadata, error = excluded.error,
     attempts = CASE WHEN excluded.error IS NULL THEN 0 ELSE a.attempts + 1 END,
-    missing_at = NULL, updated_at = excluded.updated_at
+    missing_at = NULL, updated_at = excluded.updated_at, tracks = NULL, words_from = NULL -- of the film it was
 RETURNING a.uri_key, a.id"""
 _NOTE_ASSETS = "UPDATE pg_temp.incoming n SET asset_id = written.id FROM written WHERE written.key = n.uri_key"
 
@@ -130,7 +130,7 @@ ON CONFLICT (owner_id, asset_id, ordinal) DO UPDATE SET
     updated_at = excluded.updated_at,
     -- what a person said of the item stays
     document = seemory.joined(
-        seemory.words_of(i.language, i.caption, i.tags, i.notes, i.transcript), excluded.document)
+        seemory.words_of(i.language, i.caption, i.tags, i.notes, i.transcript, i.spoken), excluded.document)
 RETURNING i.asset_id, i.id"""
 _NOTE_ITEMS = "UPDATE pg_temp.incoming n SET item_id = written.id FROM written WHERE written.key = n.asset_id"
 
