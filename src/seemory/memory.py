@@ -125,6 +125,7 @@ class Memory:
         workers: int | None = None,
         retry_failed: bool = False,
         reprocess: bool = False,
+        transcribe: str | None = None,
         ray: str | None = None,
         listen: ProgressListener = ignore,
     ) -> IndexReport:
@@ -138,18 +139,20 @@ class Memory:
             retry_failed: try files again that failed before and have not changed since.
             reprocess: read known and unchanged files again as well; the same comes out, and no frame of a film is
                 embedded a second time.
+            transcribe: the Whisper model (a size, or a folder) that listens to films without subtitles, by default the
+                settings'; needs the extra `speech`.
             ray: the Ray cluster that decodes and embeds pictures (see `embedding`), by default the settings'; films
                 are read by this process.
             listen: called with the progress.
 
         Raises:
-            UsageError: a path does not exist.
+            UsageError: a path does not exist, or there is no such speech model.
             ClusterUnreachable: there is no such cluster, or no worker of it is left.
             CollectionMismatch, ModelError, StoreError: nothing could be indexed at all.
         """
         roots = [Path(path).expanduser() for path in paths]
         with self.embedding(ray, workers) as embedding:
-            report = self._rooms.indexer(embedding).run(
+            report = self._rooms.indexer(embedding, transcribe).run(
                 roots, recursive=recursive, prune=prune, retry_failed=retry_failed, reprocess=reprocess, listen=listen
             )
         if report.told and not report.interrupted:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from seemory.exchange.vectors import Importer
     from seemory.indexing import Indexer
     from seemory.models.encoder import Sharing
+    from seemory.models.speech import SpeechModel
     from seemory.reembedding.blue_green import Reembedding
     from seemory.search.scenes import SceneFinder
     from seemory.search.searcher import Searcher
@@ -293,8 +294,22 @@ class Rooms:
         covered = {generation.id for generation in self.generations.all(self.collection)}
         return Importer(self.items, live, covered, self.wordbook.descriptions)
 
-    def indexer(self, embedding: EmbedFiles) -> Indexer:
-        """Brings files into the live generation, which is made if there is none. Raises as `encoder` does."""
+    def _speech(self, name: str | None) -> SpeechModel | None:
+        """The model that listens where nothing is written, if one is to. Raises UsageError if there is none such."""
+        if name is None:
+            return None
+        from seemory.models.session import available_cores
+        from seemory.models.speech import SpeechModel
+
+        options = self.settings
+        threads = options.models.threads or available_cores()
+        return SpeechModel(name, home=options.home, threads=threads, offline=options.models.offline)
+
+    def indexer(self, embedding: EmbedFiles, transcribe: str | None = None) -> Indexer:
+        """Brings files into the live generation, which is made if there is none; `transcribe` names who listens.
+
+        Raises as `encoder` does, and UsageError where there is no such speech model.
+        """
         from seemory.embedding.films import FilmPlan
         from seemory.film_indexing import FilmIndexer
         from seemory.film_words import FilmWords
@@ -311,7 +326,7 @@ class Rooms:
             batch_size=options.index.batch_size,
         )
         stored = Films(self.database, options.owner, options.search.language)
-        words = FilmWords(plan.limits, options.search.language)
+        words = FilmWords(plan.limits, options.search.language, self._speech(transcribe or options.video.transcribe))
         films = FilmIndexer(self.items, stored, self.targets, plan, words)
         return Indexer(self.items, self.targets, embedding, films)
 

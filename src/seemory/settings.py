@@ -57,6 +57,11 @@ class VideoSettings(BaseModel):
     shortest_scene_s: float = Field(default=1.0, ge=0, le=3600, description="The shortest scene, in seconds.")
     max_pixels: int = Field(default=36_000_000, ge=1, description="Films of larger frames are refused.")
     max_hours: float = Field(default=12.0, gt=0, le=1000, description="Longer films are refused.")
+    transcribe: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Whisper model that listens to films without subtitles.",
+    )
 
 
 class ModelSettings(BaseModel):

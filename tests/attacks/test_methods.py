@@ -227,7 +227,7 @@ ADVISORS: dict[str, tuple[str, Call]] = {
 # These add rows to the thief's own and have tests of their own below.
 WRITERS = {
     "add": "picture",
-    "index": "paths recursive prune workers retry_failed reprocess ray listen",
+    "index": "paths recursive prune workers retry_failed reprocess transcribe ray listen",
     "index_each": "paths recursive workers retry_failed",
     "import_vectors": "files model fingerprint column listen",
 }

@@ -46,7 +46,7 @@ def write_film(
     times: Sequence[float] | None = None,
     rotation: int | None = None,
     aspect: Fraction | None = None,
-    sound: bool = False,
+    sound: bool | NDArray[np.float32] = False,
     metadata: dict[str, str] | None = None,
     gop: int = 12,
     options: dict[str, str] | None = None,
@@ -64,7 +64,7 @@ def write_film(
             stream.set_display_rotation(rotation)
         if aspect is not None:
             stream.codec_context.sample_aspect_ratio = aspect
-        voice = film.add_stream("aac", rate=44_100, layout="mono") if sound else None
+        voice = None if sound is False else film.add_stream("aac", rate=44_100, layout="mono")
         for n, pixels in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
             frame.time_base = Fraction(1, 90_000)
@@ -72,7 +72,7 @@ def write_film(
             film.mux(stream.encode(frame))
         film.mux(stream.encode(None))
         if voice is not None:
-            film.mux(tone(voice, len(frames) / rate))
+            film.mux(heard(voice, tone(len(frames) / rate) if sound is True else sound))
     return path
 
 
@@ -135,15 +135,19 @@ def write_sound(path: Path, seconds: float = 1.0) -> Path:
     """A file with sound alone."""
     with av.open(str(path), "w") as film:
         voice = film.add_stream("aac", rate=44_100, layout="mono")
-        film.mux(tone(voice, seconds))
+        film.mux(heard(voice, tone(seconds)))
     return path
 
 
-def tone(stream: av.AudioStream, seconds: float) -> list[av.Packet]:
+def tone(seconds: float) -> NDArray[np.float32]:
+    return np.sin(np.arange(int(seconds * 44_100)) / 44_100 * 440 * 2 * np.pi).astype(np.float32)
+
+
+def heard(stream: av.AudioStream, wave: NDArray[np.float32]) -> list[av.Packet]:
+    """The packets of a stream with this sound, 44,100 samples a second."""
     packets = []
-    for start in range(0, int(seconds * 44_100), 1024):
-        wave = np.sin(np.arange(start, start + 1024) / 44_100 * 440 * 2 * np.pi).astype(np.float32)[None]
-        frame = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
+    for start in range(0, len(wave), 1024):
+        frame = av.AudioFrame.from_ndarray(wave[None, start : start + 1024], format="fltp", layout="mono")
         frame.sample_rate, frame.pts, frame.time_base = 44_100, start, Fraction(1, 44_100)
         packets += stream.encode(frame)
     return packets + stream.encode(None)

@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from made_films import moving, plain, still, tone, write_film, write_sound
+from made_films import heard, moving, plain, still, tone, write_film, write_sound
 
 from seemory.errors import MediaError, MediaTooLarge, UnreadableMedia, UnsupportedMedia
 from seemory.media import film_opening
@@ -166,7 +166,7 @@ def test_the_sleeve_of_a_record_is_no_film(tmp_path: Path, package_photographs: 
             if packet.dts is not None:
                 packet.stream = picture
                 film.mux(packet)
-        film.mux(tone(voice, 1.0))
+        film.mux(heard(voice, tone(1.0)))
     assert "only sound" in str(refused(path))
 
 

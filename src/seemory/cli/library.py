@@ -21,6 +21,7 @@ from seemory.cli.options import as_json, memory_for, on_ray, say_notice, weight_
 @click.option("--retry-failed", is_flag=True, help="Try again what failed before and has not changed since.")
 @click.option("--reprocess", is_flag=True, help="Read known and unchanged files again as well.")
 @click.option("--workers", type=click.IntRange(1, 256), help="Decode threads.")
+@click.option("--transcribe", metavar="MODEL", help="Listen to films without subtitles: a Whisper size or a folder.")
 @on_ray
 @where_it_is
 @as_json
@@ -31,6 +32,7 @@ def index(
     retry_failed: bool,
     reprocess: bool,
     workers: int | None,
+    transcribe: str | None,
     ray: str | None,
     json_: bool,
     **where: Any,
@@ -48,6 +50,7 @@ def index(
                 workers=workers,
                 retry_failed=retry_failed,
                 reprocess=reprocess,
+                transcribe=transcribe,
                 ray=ray,
                 listen=listen,
             )
