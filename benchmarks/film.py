@@ -6,7 +6,8 @@ The clips in FOLDER are brought to one size (854 x 480, 24 frames a second), joi
 (H.264); a pattern in a corner changes with every repetition, so that no frame comes twice and every chosen one is
 embedded. FILE keeps the film, and is used if it is there. Each line is a process of its own: memory is its peak
 resident size, of which the line "python and libraries" is the ground. Peers in the same run: decoding alone (PyAV), and
-PySceneDetect's own `detect`.
+PySceneDetect's own `detect`. Without --minutes it is an hour, of which making the film takes the most: FILE keeps it for
+the next time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import queue
 import resource
 import sys
 import tempfile
@@ -117,6 +119,16 @@ def measured(name: str, path: Path, detector: str, home: Path, answers: Any) -> 
     answers.put((said, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
+def answer_of(child: Any, answers: Any, name: str) -> tuple[str, float, float]:
+    """What a child measured; one that dies, of memory say, ends the run instead of leaving it waiting."""
+    while True:
+        try:
+            return answers.get(timeout=1)
+        except queue.Empty:
+            if not child.is_alive():
+                raise SystemExit(f"{name}: ended with {child.exitcode} and no answer") from None
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
@@ -129,19 +141,24 @@ def main() -> int:
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         path = options.film or Path(scratch) / "long.mp4"
+        processes = multiprocessing.get_context("spawn")
         if not path.exists():
-            make(options.folder, path, options.minutes)
+            # In a process of its own as well: its peak would pass for that of its parent, and of those started later.
+            maker = processes.Process(target=make, args=(options.folder, path, options.minutes))
+            maker.start()
+            maker.join()
+            if maker.exitcode:
+                return 1
         if options.make_only:
             return 0
         with av.open(str(path)) as film:
             length = (film.duration or 0) / 1e6
-        processes = multiprocessing.get_context("spawn")
         for name in WORK:
             answers = processes.Queue()
             work = (name, path, options.detector, Path(scratch) / "home", answers)
             child = processes.Process(target=measured, args=work)
             child.start()
-            said, seconds, memory = answers.get()
+            said, seconds, memory = answer_of(child, answers, name)
             child.join()
             told = {"what": name, "said": said, "seconds": round(seconds, 1), "peak_mb": round(memory)}
             rows.append(told | {"film_seconds_a_second": round(length / seconds, 1)})
@@ -151,7 +168,8 @@ def main() -> int:
         rate = "" if one["what"] == "python and libraries" else one["film_seconds_a_second"]
         print(f"| {one['what']} | {one['seconds']} | {rate} | {one['peak_mb']:,} | {one['said']} |")
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=2))
+        told = {"film_seconds": length, "size": [WIDTH, HEIGHT], "rate": RATE, "cores": os.cpu_count(), "rows": rows}
+        options.json.write_text(json.dumps(told, indent=2))
     return 0
 
 
