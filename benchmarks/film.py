@@ -6,8 +6,8 @@ The clips in FOLDER are brought to one size (854 x 480, 24 frames a second), joi
 (H.264); a pattern in a corner changes with every repetition, so that no frame comes twice and every chosen one is
 embedded. FILE keeps the film, and is used if it is there. Each line is a process of its own: memory is its peak
 resident size, of which the line "python and libraries" is the ground. Peers in the same run: decoding alone (PyAV), and
-PySceneDetect's own `detect`. Without --minutes it is an hour, of which making the film takes the most: FILE keeps it for
-the next time.
+PySceneDetect's own `detect`. Without --minutes it is an hour, of which making the film takes the most: FILE keeps it
+for the next time.
 """
 
 from __future__ import annotations

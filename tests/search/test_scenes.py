@@ -124,7 +124,12 @@ def test_the_terminal_shows_the_route_the_moment_and_the_neighbours(
         main(["search", 'a cat "good morning"', "--film", film(cinema), "--no-group", *where])
     said = capsys.readouterr()
     assert said.err.endswith("; 2 of 2 that words named were looked at\n")
-    assert len(said.out.splitlines()) == 2
+    hits, words = said.out.splitlines()[::2], said.out.splitlines()[1::2]
+    assert [line[:4].strip() for line in hits] == ["1", "2"]
+    assert sorted(line.strip() for line in words) == [
+        "transcript: *good* *morning* said the cat",
+        "transcript: we have lift off, *good* *morning*",
+    ]
     with pytest.raises(SystemExit, match="0"):
         main(["search", 'who says "pterodactyl"', "--kind", "scene", *where])
     assert capsys.readouterr().err.endswith("nothing found\n")
