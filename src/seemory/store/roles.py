@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from seemory.store import word_index
+
 ROLE = "seemory"
 
 _MAKE_ROLE = """
@@ -35,3 +37,4 @@ def make_room(connection: psycopg.Connection[Any]) -> None:
     connection.execute("GRANT seemory TO CURRENT_USER")
     database = connection.info.dbname
     connection.execute(sql.SQL("GRANT CREATE, TEMPORARY ON DATABASE {} TO seemory").format(sql.Identifier(database)))
+    word_index.declare(connection)

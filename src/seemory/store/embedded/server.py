@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 
 from seemory.errors import DatabaseUnreachable
+from seemory.store import word_index
 from seemory.store.embedded.cluster import Cluster
 from seemory.store.embedded.programs import Programs, installed, major_of, newest, programs_for
 from seemory.store.embedded.swap import Swap
@@ -97,6 +98,8 @@ class EmbeddedServer:
         if not self._cluster.answers():
             with psycopg.connect(self.url(role="postgres", database="postgres"), autocommit=True) as connection:
                 make_database(connection, lambda: self.url(role="postgres", database="template1"))
+        with psycopg.connect(self.url(role="postgres"), autocommit=True) as connection:
+            word_index.declare(connection)
 
     def _initialise(self, programs: Programs) -> None:
         """A new cluster, made beside its place and moved there when it is whole."""
