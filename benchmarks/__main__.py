@@ -51,6 +51,7 @@ PROGRAMS = (
     Program("cold_start", "Commands from the shell"),
     Program("decode", "Reading pictures", ("--rounds", "5")),
     Program("many_at_once", "Thirty-two clients of the service at once"),
+    Program("words_to_hits", "From words to hits over 100,000 items", ("{keep}",), minutes=20),
     Program("resident", "Searching 100,000 vectors, for words and for pictures", minutes=30),
 )
 
