@@ -52,6 +52,7 @@ PROGRAMS = (
     Program("decode", "Reading pictures", ("--rounds", "5")),
     Program("many_at_once", "Thirty-two clients of the service at once"),
     Program("words_to_hits", "From words to hits over 100,000 items", ("{keep}",), minutes=20),
+    Program("advising", "Advice on a photograph"),
     Program("resident", "Searching 100,000 vectors, for words and for pictures", minutes=30),
 )
 

@@ -88,8 +88,8 @@ footer p { margin: .3rem 0 }
   main { max-width: none; padding: 0 }
   section { margin-bottom: 7mm }
   h2 { break-after: avoid }
-  .opening, .scores { gap: 6mm } .scores { grid-template-columns: 72mm minmax(0, 1fr) }
-  .hero img { max-height: 95mm }
+  .opening, .scores { gap: 6mm } .scores { grid-template-columns: 84mm minmax(0, 1fr) }
+  .hero img { max-height: 95mm } .key { gap: .5mm 4mm }
   .works img { height: 42mm } .overlays img { height: 25mm } .pair img { height: 34mm }
   .case:only-child .pair img { height: 46mm } .comment { font-size: 8.6pt } .row { padding: 1.2mm 0 1.4mm }
 }
