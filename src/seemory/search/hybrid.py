@@ -21,7 +21,7 @@ from seemory.types import ChannelAnswer, Hit, Hits
 
 
 class Finder:
-    """Answers queries over one live generation, and over what was said of its items."""
+    """Answers one request: over one live generation, and over what was said of its items."""
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Finder:
         self._fusion = fusion
         self._language = language
         self._collection = sight.generation.collection
+        self._outlooks: dict[tuple[str, str | None], Outlook] = {}
 
     def find(
         self,
@@ -77,7 +78,7 @@ class Finder:
             raise UsageError(f"{fusion!r} is no way to fuse: use one of {', '.join(FUSIONS)}")
         wording = read_wording(words)
         text = wording.text.strip()
-        outlook = self._words.outlook(self._collection, text, None if language is None else [language])
+        outlook = self._outlook(text, language)
         asked = {**self._weights, **outlook.weights, **(weights or {})}
         required = self._required(wording, outlook)
         if examples:
@@ -100,7 +101,7 @@ class Finder:
         wording, answer = read_wording(words), hits.channels.get("words")
         if not hits or not (wording.must or (answer is not None and answer.candidates)):
             return hits
-        outlook = self._words.outlook(self._collection, wording.text.strip(), None if language is None else [language])
+        outlook = self._outlook(wording.text.strip(), language)
         items = [one.item_id for hit in hits for one in (hit, *hit.neighbours)]
         found = self._words.passages(outlook.words, self._required(wording, outlook), items)
 
@@ -109,6 +110,14 @@ class Finder:
             return replace(hit, passages=tuple(found.get(hit.item_id, ())), neighbours=beside)
 
         return Hits(map(told, hits), hits.channels, hits.fusion, hits.route)
+
+    def _outlook(self, text: str, language: str | None) -> Outlook:
+        """What there is to ask about a text: looked up once, since one search may come back to it."""
+        asked = text, language
+        if asked not in self._outlooks:
+            languages = None if language is None else [language]
+            self._outlooks[asked] = self._words.outlook(self._collection, text, languages)
+        return self._outlooks[asked]
 
     def _required(self, wording: Wording, outlook: Outlook) -> Required:
         if not wording.hard:
