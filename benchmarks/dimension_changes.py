@@ -50,7 +50,7 @@ def under(photograph: Photograph, strength: float) -> Photograph:
 
 
 def over(photograph: Photograph, strength: float) -> Photograph:
-    return _encoded(_linear(photograph) * 2 ** (3 * strength))
+    return _encoded(_linear(photograph) * 2 ** (2.5 * strength))
 
 
 def hue_noise(photograph: Photograph, strength: float) -> Photograph:
@@ -71,13 +71,13 @@ def clutter(photograph: Photograph, strength: float) -> Photograph:
     height, width = photograph.shape[:2]
     gravel = cv2.imread(str(Path(skimage.__file__).parent / "data" / "gravel.png"), cv2.IMREAD_GRAYSCALE)
     relief = cv2.resize(gravel, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) - gravel.mean()
-    return _bytes(photograph + (1.2 * strength * relief * (1 - subject(photograph)))[:, :, None])
+    return _bytes(photograph + (0.9 * strength * relief * (1 - subject(photograph)))[:, :, None])
 
 
 def background_blur(photograph: Photograph, strength: float) -> Photograph:
     """Everything but the subject is blurred."""
     mask = subject(photograph)[:, :, None]
-    return _bytes(photograph * mask + blur(photograph, 1.5 * strength).astype(np.float32) * (1 - mask))
+    return _bytes(photograph * mask + blur(photograph, strength).astype(np.float32) * (1 - mask))
 
 
 def tilt(photograph: Photograph, strength: float) -> Photograph:
@@ -92,15 +92,22 @@ def tilt(photograph: Photograph, strength: float) -> Photograph:
 
 
 def off_balance(photograph: Photograph, strength: float) -> Photograph:
-    """A window of half the width slides from the subject's middle until that lies at a fifth of the window."""
+    """A window of half the width slides off the place where the weight within it is centred, by three tenths of it.
+
+    The weight is the whole photograph's, and the window's own is found anew.
+    """
     height, width = photograph.shape[:2]
-    weight = subject(photograph).sum(axis=0)
-    middle = float((weight * np.arange(width)).sum() / weight.sum())
-    window = round(0.5 * width)
-    start = min(max(middle - window / 2, 0), width - window)
+    canvas = Canvas(photograph)
+    weight = cv2.resize(attention(canvas, sharpness(canvas)).pull, (width, height))
+    top, window = round(0.25 * height), round(0.5 * width)
+    columns = weight[top : height - top].sum(axis=0)
+    start = (width - window) / 2
+    for _ in range(20):
+        inside = columns[round(start) : round(start) + window]
+        middle = start + float((inside * np.arange(window)).sum() / inside.sum())
+        start = min(max(middle - window / 2, 0), width - window)
     slide = 0.3 * window * strength * (1 if start < (width - window) / 2 else -1)
     left = round(min(max(start + slide, 0), width - window))
-    top = round(0.25 * height)
     return photograph[top : height - top, left : left + window]
 
 
@@ -108,7 +115,7 @@ def haze(photograph: Photograph, strength: float, far: NDArray[np.float32] | Non
     """Air between the camera and what is far, taken to be what is higher in the picture (Koschmieder's law)."""
     height, width = photograph.shape[:2]
     far = np.linspace(1, 0, height, dtype=np.float32)[:, None].repeat(width, axis=1) if far is None else far
-    kept = np.exp(-1.5 * strength * far)[:, :, None]
+    kept = np.exp(-0.9 * strength * far)[:, :, None]
     return _encoded(_linear(photograph) * kept + 0.5 * (1 - kept))
 
 
@@ -119,13 +126,15 @@ def fade(photograph: Photograph, strength: float) -> Photograph:
 
 CHANGES = (
     Change("blur", "Gaussian blur, to 4 px of 384", "focus_sharpness", False, blur),
-    Change("under-exposure", "to 4 stops less", "lighting", False, under, ("emotional_impact",)),
-    Change("over-exposure", "to 3 stops more", "lighting", False, over, ("emotional_impact",)),
+    Change("under-exposure", "to 4 stops less", "lighting", False, under, ("emotional_impact",),
+           lambda figures: figures["middle_tone"] <= 65),
+    Change("over-exposure", "to 2.5 stops more", "lighting", False, over, ("emotional_impact",),
+           lambda figures: figures["middle_tone"] >= 40),
     Change("hue noise", "patches turned, to 120 degrees", "color_harmony", False, hue_noise,
            only=lambda figures: figures["chroma"] >= 6),
     Change("busy background", "pebbles' relief around the subject", "subject_isolation", False, clutter,
            ("focus_sharpness", "composition", "visual_balance")),
-    Change("background blur", "to 6 px of 384 around the subject", "subject_isolation", True, background_blur,
+    Change("background blur", "to 4 px of 384 around the subject", "subject_isolation", True, background_blur,
            ("depth_perspective",)),
     Change("tilt", "to 15 degrees", "composition", False, tilt),
     Change("off-balance crop", "a window slides off the subject", "visual_balance", False, off_balance,

@@ -22,7 +22,7 @@ class Attention:
     saliency: Map
     """0 and above, mean 1."""
     pull: Map
-    """The same without the liking for the middle that people's eyes have."""
+    """The same without the middle's advantage and without detail, and broader: a thing counts, not its fine pattern."""
     subject: Map
     """How much a pixel belongs to what stands out, 0 to 1."""
 
@@ -32,13 +32,16 @@ def attention(canvas: Canvas, sharp: Sharpness) -> Attention:
     colour = canvas.blurred(canvas.lab, 2.0) - canvas.lab.mean(axis=(0, 1))
     distance = np.sqrt((colour * colour).sum(axis=2))
     detail = sharp.edges * (sharp.detail - 1).clip(0)
-    together = sum(_levelled(canvas, one) for one in (spectral_residual(canvas), distance, detail))
+    residual = spectral_residual(canvas)
+    together = sum(_levelled(canvas, one, 8.0) for one in (residual, distance, detail))
+    broad = np.asarray(_levelled(canvas, residual, 14.0) + _levelled(canvas, distance, 14.0), dtype=np.float32)
     # People look at the middle first (Judd et al., 2009, "Learning to predict where humans look", section 3).
     central = np.exp(-(canvas.across**2 + canvas.down**2) / 2)
     map_ = np.asarray(together * central, dtype=np.float32)
     map_ = map_ / max(float(map_.mean()), 1e-9)
-    pull = np.asarray(together / max(float(np.mean(together)), 1e-9), dtype=np.float32)
-    return Attention(map_, pull, np.asarray(map_**4 / (map_**4 + 1.5**4), dtype=np.float32))
+    return Attention(
+        map_, broad / max(float(broad.mean()), 1e-9), np.asarray(map_**4 / (map_**4 + 1.5**4), dtype=np.float32)
+    )
 
 
 def spectral_residual(canvas: Canvas) -> Map:
@@ -78,14 +81,14 @@ def isolation(canvas: Canvas, seen: Attention, sharp: Sharpness) -> Isolation:
     squared = sharp.edges**2
     ordered = np.sort(seen.saliency, axis=None)
     return Isolation(
-        colour=float(np.linalg.norm(inside - outside) / (spread + 8.0)),
+        colour=float(np.linalg.norm(inside - outside) / (spread + 12.0)),
         detail=float(np.sqrt((mean(squared, subject) + 1e-3) / (mean(squared, rest) + 1e-3))),
         gathered=float(ordered[-len(ordered) // 5 :].sum() / ordered.sum()),
         area=float(subject.mean()),
     )
 
 
-def _levelled(canvas: Canvas, values: Map) -> Map:
-    smooth = canvas.blurred(np.ascontiguousarray(values, dtype=np.float32), 8.0)
+def _levelled(canvas: Canvas, values: Map, sigma: float) -> Map:
+    smooth = canvas.blurred(np.ascontiguousarray(values, dtype=np.float32), sigma)
     smooth = smooth - float(smooth.min())
     return np.asarray(smooth / max(float(smooth.mean()), 1e-9), dtype=np.float32)
