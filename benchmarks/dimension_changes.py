@@ -115,7 +115,7 @@ def haze(photograph: Photograph, strength: float, far: NDArray[np.float32] | Non
     """Air between the camera and what is far, taken to be what is higher in the picture (Koschmieder's law)."""
     height, width = photograph.shape[:2]
     far = np.linspace(1, 0, height, dtype=np.float32)[:, None].repeat(width, axis=1) if far is None else far
-    kept = np.exp(-0.9 * strength * far)[:, :, None]
+    kept = np.exp(-1.5 * strength * far)[:, :, None]
     return _encoded(_linear(photograph) * kept + 0.5 * (1 - kept))
 
 
@@ -135,7 +135,7 @@ CHANGES = (
     Change("busy background", "pebbles' relief around the subject", "subject_isolation", False, clutter,
            ("focus_sharpness", "composition", "visual_balance")),
     Change("background blur", "to 4 px of 384 around the subject", "subject_isolation", True, background_blur,
-           ("depth_perspective",)),
+           ("depth_perspective",), lambda figures: figures["attention_gathered"] >= 0.38),
     Change("tilt", "to 15 degrees", "composition", False, tilt),
     Change("off-balance crop", "a window slides off the subject", "visual_balance", False, off_balance,
            ("composition", "subject_isolation"), lambda figures: figures["attention_gathered"] >= 0.38),

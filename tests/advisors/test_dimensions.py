@@ -207,6 +207,19 @@ def test_without_its_packages_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
         measure(np.zeros((40, 60, 3), np.uint8))
 
 
+def test_a_score_that_moves_needs_another_number(photographs: dict[str, Photograph]) -> None:
+    """Pinned: whoever changes a figure sees it here, raises FORMULAS, and so has stored profiles made again."""
+    assert dimensions.FORMULAS == 2
+    expected = [4.3, 6.16, 4.47, 6.16, 4.73, 9.09, 5.95, 8.7]
+    assert measure(photographs["astronaut"]).scores() == pytest.approx(expected, abs=0.1)
+
+
+def test_formulas_change_with_the_constants(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = formulas()
+    monkeypatch.setattr(dimensions, "SUMS", SUMS | {"lighting": (-1.0, -0.5, 0.0, 0.5, 1.0)})
+    assert formulas() != before
+
+
 def test_formulas_tell_with_and_without_prompts_apart() -> None:
     assert formulas() != formulas("abc") != formulas("def")
     assert measure(np.zeros((40, 60, 3), np.uint8)).formulas == formulas()

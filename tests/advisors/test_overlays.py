@@ -29,6 +29,17 @@ def test_the_sharp_half_is_the_bright_half(photographs: dict[str, NDArray[np.uin
     assert right.mean() > 1.2 * left.mean()
 
 
+def test_a_monochrome_picture_has_no_rays_and_no_template(photographs: dict[str, NDArray[np.uint8]]) -> None:
+    colour = photographs["temple"]
+    grey = np.repeat(colour.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
+    dark = [(np.asarray(overlays(one)["hues"]).max(axis=2) < 60).sum() for one in (colour, grey)]
+    rays = [(np.asarray(overlays(one)["hues"])[60:150, 150:234].min(axis=2) < 240).sum() for one in (colour, grey)]
+    assert dark[0] > 300
+    assert dark[1] == 0
+    assert rays[0] > 300
+    assert rays[1] == 0
+
+
 def test_the_longest_lines_are_found() -> None:
     picture = np.full((256, 384, 3), 220, np.uint8)
     cv2.line(picture, (40, 60), (340, 60), (20, 20, 20), 3)

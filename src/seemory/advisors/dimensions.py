@@ -7,6 +7,7 @@ each follows a controlled change is measured by benchmarks/dimensions.py.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Final
@@ -19,8 +20,8 @@ from seemory.advisors.scales import SUMS, TENTHS
 from seemory.errors import UsageError
 from seemory.types import Pixels
 
-FORMULAS: Final = "1"
-"""Raised whenever a figure, a weight or a constant changes: profiles of another number are made again."""
+FORMULAS: Final = 2
+"""Raised whenever a figure is computed otherwise. Weights, words and constants tell of a change themselves."""
 
 MONOCHROME: Final = 6.5
 """Colour harmony of a picture without colour: nothing clashes, and nothing plays together either."""
@@ -100,8 +101,12 @@ TERMS: Final[Mapping[str, tuple[Term, ...]]] = {
 
 
 def formulas(prompts: str | None = None) -> str:
-    """What a profile made now would say of its formulas; `prompts` is the fingerprint of the encoder asked, if any."""
-    return f"dimensions {FORMULAS}" + (f", prompts by {prompts}" if prompts else "")
+    """What a profile made now would say of its formulas; `prompts` is the fingerprint of the encoder asked, if any.
+
+    A stored profile that says something else is to be made again.
+    """
+    constants = hashlib.sha256(repr((dict(TERMS), TENTHS, SUMS, PAIRS)).encode()).hexdigest()[:12]
+    return f"dimensions {FORMULAS}-{constants}" + (f", prompts by {prompts}" if prompts else "")
 
 
 def require_packages() -> None:

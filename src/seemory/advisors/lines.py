@@ -46,7 +46,7 @@ def strokes(canvas: Canvas) -> Strokes:
     apart = np.hypot(cc - rr, 2 * rc)  # difference of the tensor's eigenvalues
     straight = apart / (rr + cc + 0.02 * float((rr + cc).mean()) + 1e-6)  # what is nearly flat has no direction
     angle = (0.5 * np.arctan2(2 * rc, cc - rr) + np.pi / 2) % np.pi  # along the edge, at right angles to its slope
-    weight = apart**0.75 * straight**2
+    weight = apart * straight**2  # strong edges, since grain has directions too, and fades away
     down, across = np.mgrid[step.start : canvas.height : _GRID, step.start : canvas.width : _GRID]
     total = max(float(weight.sum()), 1e-9)
     return Strokes(across.ravel().astype(float), down.ravel().astype(float), angle.ravel(), weight.ravel() / total)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LINE: Final = (255, 214, 10)
 _FOUND: Final = (0, 200, 255)
+_MONOCHROME: Final = 2.0
 
 
 def overlays(photograph: Pixels) -> Mapping[str, Image.Image]:
@@ -106,7 +107,10 @@ def straight_lines(canvas: Canvas, most: int = 12) -> NDArray[np.float32]:
 
 
 def _hues(seen: Seen) -> NDArray[np.uint8]:
-    """The hue circle, as long a ray for each hue as there is of it, and the sectors of the nearest template."""
+    """The hue circle, as long a ray for each hue as there is of it, and the sectors of the nearest template.
+
+    A monochrome picture has neither.
+    """
     import cv2
 
     from seemory.advisors.colour import TEMPLATES
@@ -119,9 +123,10 @@ def _hues(seen: Seen) -> NDArray[np.uint8]:
     colours = np.rint(cv2.cvtColor(lab, cv2.COLOR_LAB2RGB).clip(0, 1) * 255)
     histogram = seen.colours.histogram
     bins = np.floor(np.degrees(angle) % 360 / 360 * len(histogram)).astype(int) % len(histogram)
-    reach = 20 + 125 * np.sqrt(histogram / max(float(histogram.max()), 1e-9))[bins]
+    monochrome = seen.colours.chroma < _MONOCHROME
+    reach = 20 + 125 * (0 if monochrome else np.sqrt(histogram / max(float(histogram.max()), 1e-9))[bins])
     shown = np.where(((radius < reach) | ((radius > 160) & (radius < 180)))[:, :, None], colours, 250)
-    for centre, width in TEMPLATES[seen.colours.template]:
+    for centre, width in () if monochrome else TEMPLATES[seen.colours.template]:
         away = np.abs((np.degrees(angle) - seen.colours.turn - centre + 180) % 360 - 180)
         shown[(away < width / 2) & (radius > 182) & (radius < 190)] = 40
     return shown.astype(np.uint8)
