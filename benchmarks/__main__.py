@@ -54,6 +54,7 @@ PROGRAMS = (
     Program("words_to_hits", "From words to hits over 100,000 items", ("{keep}",), minutes=20),
     Program("advising", "Advice on a photograph"),
     Program("resident", "Searching 100,000 vectors, for words and for pictures", minutes=30),
+    Program("dimension_time", "The eight dimensions of a 12-megapixel photograph"),
 )
 
 PACKAGES = (

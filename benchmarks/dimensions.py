@@ -178,8 +178,10 @@ def own_figures(path: Path) -> dict[str, float]:
 
 def draw(report: dict[str, Any], path: Path) -> None:
     """The median score of each change's own dimension over its strength."""
+    from matplotlib import rcParams
     from matplotlib.figure import Figure
 
+    rcParams["svg.fonttype"] = "none"
     figure = Figure(figsize=(12, 5.4), layout="constrained")
     for axes, answer in zip(figure.subplots(2, 5, sharex=True, sharey=True).flat, report["answers"], strict=True):
         axes.plot(STRENGTHS, answer["curve"], marker="o", color="#1f5a96")

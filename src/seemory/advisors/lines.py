@@ -44,9 +44,9 @@ def strokes(canvas: Canvas) -> Strokes:
     step = slice(_GRID // 2, None, _GRID)
     rr, rc, cc = rr[step, step], rc[step, step], cc[step, step]
     apart = np.hypot(cc - rr, 2 * rc)  # difference of the tensor's eigenvalues
-    straight = apart / (rr + cc + 0.02 * float((rr + cc).mean()) + 1e-6)  # what is nearly flat has no direction
+    straight = apart / (rr + cc + 1e-3)
     angle = (0.5 * np.arctan2(2 * rc, cc - rr) + np.pi / 2) % np.pi  # along the edge, at right angles to its slope
-    weight = apart * straight**2  # strong edges, since grain has directions too, and fades away
+    weight = np.sqrt(apart) * straight**2
     down, across = np.mgrid[step.start : canvas.height : _GRID, step.start : canvas.width : _GRID]
     total = max(float(weight.sum()), 1e-9)
     return Strokes(across.ravel().astype(float), down.ravel().astype(float), angle.ravel(), weight.ravel() / total)

@@ -8,7 +8,7 @@ from typing import Final
 # fmt: off
 TENTHS: Final[dict[str, tuple[float, float, float]]] = {
     "air": (-0.4168, 0.03345, 0.4822),
-    "askew": (0.07746, 0.5114, 1.923),
+    "askew": (0.1154, 0.6232, 1.946),
     "attention_gathered": (0.3189, 0.3802, 0.4942),
     "black_share": (5.312e-05, 0.01789, 0.1662),
     "coarse_detail": (2.138, 2.545, 3.069),
@@ -19,9 +19,9 @@ TENTHS: Final[dict[str, tuple[float, float, float]]] = {
     "drama": (10.27, 16.14, 23.86),
     "fine_detail": (1.623, 1.878, 2.217),
     "lighter_above": (-15.21, 2.036, 20.52),
-    "lines_level": (0.368, 0.7058, 0.8832),
-    "lines_meeting": (0.007246, 0.01895, 0.04297),
-    "lines_to_subject": (0.3154, 0.7423, 1.352),
+    "lines_level": (0.2975, 0.5905, 0.7883),
+    "lines_meeting": (0.01077, 0.02244, 0.04202),
+    "lines_to_subject": (0.4112, 0.8117, 1.276),
     "medium_detail": (1.892, 2.186, 2.612),
     "near_thirds": (0.3317, 0.4371, 0.5379),
     "off_centre": (0.008479, 0.0529, 0.1427),
@@ -39,12 +39,12 @@ TENTHS: Final[dict[str, tuple[float, float, float]]] = {
 """Of each figure: the lower tenth, the median and the upper tenth."""
 
 SUMS: Final[dict[str, tuple[float, float, float, float, float]]] = {
-    "composition": (-0.575, -0.2, 0.017, 0.251, 0.574),
+    "composition": (-0.595, -0.218, 0.013, 0.243, 0.589),
     "lighting": (-0.701, -0.167, 0.039, 0.234, 0.427),
     "focus_sharpness": (-0.886, -0.433, -0.009, 0.36, 0.907),
     "color_harmony": (-0.93, -0.416, 0.02, 0.473, 0.905),
     "subject_isolation": (-0.837, -0.451, -0.057, 0.354, 0.93),
-    "depth_perspective": (-0.605, -0.227, 0.007, 0.24, 0.567),
+    "depth_perspective": (-0.611, -0.224, 0.014, 0.234, 0.538),
     "visual_balance": (-0.883, -0.367, 0.094, 0.455, 0.759),
     "emotional_impact": (-0.515, -0.201, 0.008, 0.218, 0.547),
 }
