@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ def index(
         name = memory.encoder_name
         say_notice(memory)
         told = memory.notice
-        with progress("Indexing") as listen:
+        # Ray remarks on stdout that a node has gone; that place is the answer's.
+        with redirect_stdout(sys.stderr), progress("Indexing") as listen:
             report = memory.index(
                 *paths,
                 recursive=recursive,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +55,7 @@ def start(
     """Embed all items anew beside the live generation, and verify. Run it again to go on after a stop of any kind."""
     with (
         memory_for(home, collection) as memory,
+        redirect_stdout(sys.stderr),  # Ray remarks there that a node has gone; that place is the answer's
         memory.embedding(ray) as embedding,
         progress("Embedding anew") as listen,
     ):
