@@ -55,6 +55,8 @@ PROGRAMS = (
     Program("advising", "Advice on a photograph"),
     Program("resident", "Searching 100,000 vectors, for words and for pictures", minutes=30),
     Program("dimension_time", "The eight dimensions of a 12-megapixel photograph"),
+    Program("writes", "Vectors in, indexed, and the first search", minutes=20),
+    Program("search_peers", "Search at equal recall", minutes=30),
 )
 
 PACKAGES = (
