@@ -19,6 +19,7 @@ from seemory.settings import read_settings
 from seemory.store.connect import stop_embedded
 from seemory.store.embedded.server import EmbeddedServer
 from seemory.store.halfvec import Halfvec
+from seemory.store.resident.shelf import SHELF
 
 
 class Seemory:
@@ -45,6 +46,12 @@ class Seemory:
 
     def search(self, vector: Any, effort: int) -> list[int]:  # noqa: ARG002 - it chooses by itself
         return [int(hit.metadata["import_id"]) for hit in self.memory.search(vector=vector, limit=10)]
+
+    def settle(self, asked: Any) -> None:
+        """Search until the program has its copy of the vectors."""
+        for vector in asked[:5]:
+            self.search(vector, 0)
+        SHELF.wait()
 
     def close(self) -> None:
         self.memory.close()

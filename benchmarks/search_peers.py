@@ -6,8 +6,9 @@ Each store's effort is raised until it finds WANTED of the ten nearest, or has n
 by itself; its time there is compared. Seemory chooses its effort by itself. Its time is that of `Memory.search`: a
 vector in, ten hits with all that is known of them out, in a transaction held to one owner's rows by the database; the
 others' is of id and path (usearch: ids alone), with no owner and, but for pgvector, no transaction. Under it stands the
-bare statement over Seemory's own table. One query at a time, warm. `--folder` finds stores that `benchmarks.writes
---folder` has loaded; others are loaded here.
+bare statement over Seemory's own table. One query at a time, warm: the
+copy that a program which goes on searching comes to have (docs/search.md) is there. `--folder` finds stores that
+`benchmarks.writes --folder` has loaded; others are loaded here.
 """
 
 from __future__ import annotations
@@ -83,6 +84,8 @@ def main() -> None:
             if not (folder / name / MARK).exists():
                 store.load(table if table.exists() else table_of(made, table))
                 (folder / name / MARK).touch()
+            if isinstance(store, Seemory):
+                store.settle(next(iter(kinds.values())))
             measured: list[Store] = [store, *([SeemorySql(store)] if isinstance(store, Seemory) else [])]
             try:
                 for one in measured:

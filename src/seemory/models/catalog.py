@@ -105,12 +105,17 @@ def find_spec(name: str, home: Path | None = None) -> ModelSpec:
     known = {_folded(key): spec for spec in catalog.values() for key in (spec.name, *spec.aliases)}
     if spec := known.get(_folded(name)):
         return spec
-    near = difflib.get_close_matches(_folded(name), known, n=5, cutoff=0.4)
+    near = _near(_folded(name), tuple(known))
     names = list(dict.fromkeys(known[key].name for key in near)) or sorted(catalog)
     raise ModelNotFound(
         f"no model is called {name!r}, and no folder is there either. Near it: {', '.join(names)}. "
         "`seemory models list` shows all."
     )
+
+
+@lru_cache(maxsize=64)  # a collection of imported vectors, whose encoder is nowhere, asks the same with every search
+def _near(name: str, known: tuple[str, ...]) -> list[str]:
+    return difflib.get_close_matches(name, known, n=5, cutoff=0.4)
 
 
 def default_name() -> str:
