@@ -62,9 +62,9 @@ def grouped(ranking: Sequence[Hit]) -> list[Group]:
 def page_of_groups(search: Search, limit: int, offset: int) -> Hits:
     """So many groups after the first `offset`, each as its leading hit with its neighbours; ranks count groups."""
     end = offset + limit
-    found = search(min(_MOST, 2 * end + REACH), 0)
-    ranking = list(found)
     asked = min(_MOST, 2 * end + REACH)
+    found = search(asked, 0)
+    ranking = list(found)
     groups = grouped(ranking)
     while len(ranking) == asked and (len(groups) < end or groups[end - 1].rank + REACH > len(ranking)):
         more = min(_MOST, end + REACH)

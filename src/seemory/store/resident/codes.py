@@ -177,7 +177,7 @@ class Codes:
         """
         end = self.count + len(vectors)
         room = self if end <= len(self.ids) else self._larger(round(end * _SPARE))
-        moved = self.axes.moved(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
+        moved = self.axes.moved(vectors)
         head, tail = moved[:, : self.axes.head], moved[:, self.axes.head :]
         parts = tuple(part.put(self.count, share) for part, share in zip(room.parts, (head, tail), strict=False))
         room.ids[self.count : end] = ids

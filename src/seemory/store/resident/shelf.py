@@ -168,8 +168,7 @@ def _load(database: Database, owner: str, generation: Generation, limit: int) ->
         sample = reading.sample(connection, owner, generation, _SAMPLED)
         if not len(sample):
             return None
-        axes = Axes.of(sample / ((sample**2).sum(axis=1, keepdims=True) ** 0.5))
-        codes = Codes.empty(axes, min(most, round(rows * _ROOM) + _LEAST_ROOM))
+        codes = Codes.empty(Axes.of(sample), min(most, round(rows * _ROOM) + _LEAST_ROOM))
         for ids, vectors in reading.blocks(connection, owner, generation, mark):
             codes = codes.with_rows(ids, vectors)
     return Copy(codes, mark, codes.count) if codes.count else None

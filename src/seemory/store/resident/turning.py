@@ -36,12 +36,13 @@ class Axes:
 
     @staticmethod
     def of(sample: Vectors) -> Axes:
-        """The axes of rows `(n, d)` of norm 1, drawn at random from all."""
-        centre = sample.mean(axis=0)
+        """The axes of rows `(n, d)`, of any norm but 0, drawn at random from all."""
+        rows = _unit(sample)
+        centre = rows.mean(axis=0)
         dim = sample.shape[1]
         if dim > _WIDEST_TURNED:
             return Axes(centre, None, dim)
-        moved = sample - centre
+        moved = rows - centre
         variances, directions = np.linalg.eigh(moved.T @ moved)
         shares = np.cumsum(variances[::-1]) / max(float(variances.sum()), 1e-12)
         head = _GRAIN * (int(np.searchsorted(shares, _SHARE)) // _GRAIN + 1)
@@ -52,12 +53,16 @@ class Axes:
         return Axes(centre, np.asarray(turn, np.float32), head)
 
     def moved(self, vectors: Vectors) -> Vectors:
-        """Rows `(n, d)` of norm 1, moved and turned."""
-        return self.turned(vectors - self.centre)
+        """Rows `(n, d)`, of any norm but 0, brought to norm 1, moved and turned."""
+        return self.turned(_unit(vectors) - self.centre)
 
     def turned(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Rows, or one, turned alone."""
         return vectors if self.turn is None else vectors @ self.turn
+
+
+def _unit(vectors: Vectors) -> Vectors:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
 @cache
