@@ -25,6 +25,7 @@ COMMANDS = OnDemand(
         "seemory.cli.reembed": ("reembed", "backfill"),
         "seemory.cli.exchange": ("import", "export"),
         "seemory.cli.models": ("models",),
+        "seemory.cli.align": ("align",),
         "seemory.cli.database": ("db",),
         "seemory.cli.serve": ("serve",),
         "seemory.cli.system": ("demo", "stats", "doctor"),

@@ -25,8 +25,13 @@ _POOLED = ("pooler_output", "pooled_output")
 _STATES = ("last_hidden_state", "token_embeddings", "hidden_states")
 
 
-def image_vectors(session: Session, pixels: Pixels, rule: Preprocess, output: int) -> Vectors:
-    """`(n, s, s, 3)` uint8 through the image tower: `(n, d)` float32, not yet normalised."""
+def image_vectors(
+    session: Session, pixels: Pixels, rule: Preprocess, output: int, *, positions: bool = False
+) -> Vectors:
+    """`(n, s, s, 3)` uint8 through the image tower: `(n, d)` float32, not yet normalised.
+
+    Of an output `(n, t, d)` the first position is taken, or, where `positions` are asked for, all of them.
+    """
     picture = image_port(session)
     last = len(picture.shape) == 4 and picture.shape[3] == 3 and picture.shape[1] != 3
     parts = []
@@ -46,7 +51,7 @@ def image_vectors(session: Session, pixels: Pixels, rule: Preprocess, output: in
         found = session.run(feeds)[output]
         COUNTERS["image_passes"].add()
         COUNTERS["pictures_embedded"].add(stop - start)
-        if found.ndim == 3:
+        if found.ndim == 3 and not positions:
             found = found[:, 0]
         parts.append(found[: stop - start].astype(np.float32, copy=False))
     return np.concatenate(parts)
@@ -61,7 +66,7 @@ def text_vectors(session: Session, texts: Sequence[str], tokens: Tokens, rule: T
     parts = []
     for start, stop, size in _chunks(len(rows), words.shape[0] if words.shape else None, _TEXTS):
         ids, mask = (_filled(part, size) for part in tokens.pad([rows[index] for index in order[start:stop]]))
-        feeds = {port.name: _text_feed(port, words, ids, mask) for port in session.inputs}
+        feeds = text_feeds(session, ids, mask)
         found = session.run(feeds)[output]
         COUNTERS["text_passes"].add()
         COUNTERS["texts_embedded"].add(stop - start)
@@ -71,6 +76,12 @@ def text_vectors(session: Session, texts: Sequence[str], tokens: Tokens, rule: T
     vectors = np.empty_like(sorted_vectors)
     vectors[order] = sorted_vectors
     return vectors
+
+
+def text_feeds(session: Session, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> dict[str, Array]:
+    """What each input of the text tower gets for `(n, t)` ids and their mask, in the type it declares."""
+    words = ids_port(session)
+    return {port.name: _text_feed(port, words, ids, mask) for port in session.inputs}
 
 
 def image_port(session: Session) -> Port:

@@ -1,0 +1,163 @@
+"""Commands of the alignment lab: scenes, features, train."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from seemory.cli.display import print_json, progress
+from seemory.cli.options import as_json
+from seemory.errors import UsageError
+
+if TYPE_CHECKING:
+    from seemory.alignment.nets import PictureNet
+    from seemory.models.encoder import Encoder
+
+_file = click.Path(path_type=Path, dir_okay=False)
+_folder = click.Path(path_type=Path, file_okay=False)
+_home = click.option("--home", type=_folder, help="The data folder.")
+_share = click.FloatRange(0, 1, max_open=True)
+
+
+@click.group()
+def align() -> None:
+    """Train heads on frozen encoders, measure them, and put the best into use."""
+
+
+@align.command()
+@click.option("--images", type=_folder, required=True, help="The folder that the captions' names are below.")
+@click.option("--captions", type=_file, required=True, help="COCO's or Flickr's captions, a JSON list, or a CSV file.")
+@click.option("--image-encoder", required=True, help="A catalogue name, a model folder, or a .tflite network.")
+@click.option("--text-encoder", required=True, help="A catalogue name or a model folder.")
+@click.option("--out", type=_folder, required=True, help="The folder of features; what is in it already is kept.")
+@click.option("--level", type=click.Choice(["tokens", "pooled"]), default="tokens", show_default=True)
+@click.option("--image-layer", help="The tensor with a vector for each position; by default the last there is.")
+@click.option("--text-tokens", is_flag=True, help="Keep a vector for each token of the captions as well.")
+@click.option("--val", type=_share, default=0.1, show_default=True, help="The share of pictures to choose by.")
+@click.option("--test", type=_share, default=0.1, show_default=True, help="The share of pictures to measure with.")
+@click.option("--reserve-every", type=click.IntRange(0), default=0, help="Each N-th picture by name is for the test.")
+@_home
+@as_json
+def features(
+    images: Path,
+    captions: Path,
+    image_encoder: str,
+    text_encoder: str,
+    out: Path,
+    level: str,
+    image_layer: str | None,
+    text_tokens: bool,
+    val: float,
+    test: float,
+    reserve_every: int,
+    home: Path | None,
+    json_: bool,
+) -> int:
+    """Make the features of captioned pictures by frozen encoders; run again, only what is new is made."""
+    from seemory.alignment.features import SplitRule, make_features
+    from seemory.alignment.nets import EncoderTexts
+
+    pictures = _picture_net(image_encoder, home, tokens=level == "tokens", layer=image_layer)
+    texts = EncoderTexts(_encoder(text_encoder, home), tokens=text_tokens)
+    rule = SplitRule(val, test, reserve_every)
+    with progress("Features") as listen:
+        report = make_features(images, captions, out, pictures, texts, rule=rule, listen=listen)
+    for name, reason in report.failed.items():
+        click.echo(f"{name}: {reason}", err=True)
+    if json_:
+        print_json(asdict(report))
+    else:
+        splits = ", ".join(f"{count:,} {split}" for split, count in sorted(report.splits.items()))
+        said = f"{report.pictures:,} pictures ({splits}) with {report.captions:,} captions, {report.made:,} made now"
+        click.echo(f"{out}: {said}" + (f", {len(report.failed):,} failed" if report.failed else ""))
+    return 1 if report.failed else 0
+
+
+@align.command()
+@click.argument("config", type=_file)
+@click.option("--out", type=_folder, help="The run's folder; by default the file's name without its suffix.")
+@click.option("--fresh", is_flag=True, help="Begin anew rather than where the run was stopped.")
+@as_json
+def train(config: Path, out: Path | None, fresh: bool, json_: bool) -> int:
+    """Train the heads that the TOML file CONFIG describes; a run that was stopped goes on."""
+    from seemory.alignment.config import read_config
+
+    told = read_config(config)
+    folder = out or config.with_suffix("")
+    if folder == config:
+        raise UsageError(f"{config} has no suffix to take away: say where the run goes (--out)")
+    _require_torch()
+    from seemory.alignment.training import train as run
+
+    with progress("Training") as listen:
+        outcome = run(told, folder, fresh=fresh, listen=listen)
+    if json_:
+        print_json(asdict(outcome) | {"folder": folder})
+    else:
+        loss = (
+            "computed, not trained"
+            if outcome.loss is None
+            else f"loss {outcome.loss:.4f} (ln batch {outcome.ln_batch:.4f})"
+        )
+        click.echo(f"{folder}: {outcome.steps:,} steps, {loss}, variance {outcome.variance:.3f}")
+        for name, value in outcome.validation.items():
+            click.echo(f"  {name:24} {value:5.1f} %")
+    if outcome.stopped:
+        click.echo(f"stopped: {outcome.stopped}", err=True)
+    return 1 if outcome.stopped else 0
+
+
+@align.command()
+@click.argument("out", type=_folder)
+@click.option("--count", type=click.IntRange(1, 1_000_000), default=20_000, show_default=True, help="How many.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another one draws others.")
+@as_json
+def scenes(out: Path, count: int, seed: int, json_: bool) -> None:
+    """Draw scenes of things with captions into the folder OUT: data of known content, as much as is wanted."""
+    from seemory.alignment.scenes import CAPTIONS, IMAGES, write_scenes
+
+    with progress("Drawing") as listen:
+        made = write_scenes(out, count, seed=seed, listen=listen)
+    if json_:
+        print_json({"images": out / IMAGES, "captions": out / CAPTIONS, "pictures": count, "made": made})
+    else:
+        click.echo(f"{out / IMAGES}: {count:,} pictures, {made:,} drawn now; their captions are in {out / CAPTIONS}")
+
+
+def _picture_net(name: str, home: Path | None, *, tokens: bool, layer: str | None) -> PictureNet:
+    from seemory.alignment.nets import EncoderPictures
+
+    if name.endswith(".tflite"):
+        from seemory.alignment.tflite import TfliteNet
+
+        if layer is not None:
+            raise UsageError("of a .tflite network the map before its pooling is taken: leave --image-layer away")
+        return TfliteNet(Path(name), tokens=tokens)
+    return EncoderPictures(_encoder(name, home), tokens=tokens, layer=layer)
+
+
+def _encoder(name: str, home: Path | None) -> Encoder:
+    from seemory.models.loading import load_encoder
+    from seemory.settings import read_settings
+
+    settings = read_settings(home=home)
+    options = settings.models
+    with progress(f"Fetching {name}") as listen:
+        return load_encoder(
+            name,
+            home=settings.home,
+            threads=options.threads,
+            offline=options.offline,
+            runtime=options.runtime,
+            listen=listen,
+        )
+
+
+def _require_torch() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise UsageError("heads are made with torch: pip install 'seemory[align]'")
