@@ -18,7 +18,7 @@ from seemory.alignment.token_cut import TOKENS, Cut, find_cut, load_tower, with_
 from seemory.errors import UsageError
 from seemory.models.encoder import Encoder
 from seemory.models.session import OnnxSession
-from seemory.models.towers import image_vectors, text_feeds
+from seemory.models.towers import choose_output, image_outputs, text_feeds
 from seemory.types import Pixels, Vectors
 
 Tokens = NDArray[np.float32]
@@ -78,6 +78,7 @@ class EncoderPictures:
                 place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="seemory-")))
                 _save(with_tokens(model, self.cut), place / "model.onnx")
                 self._session = OnnxSession(place / "model.onnx", threads)
+            self._pooled = choose_output(self._session, "image", encoder.dim, None)
 
     @property
     def name(self) -> str:
@@ -105,13 +106,15 @@ class EncoderPictures:
 
     def show(self, squares: Pixels) -> Shown:
         """Pooled as the encoder gives it. Raises ModelError as `Encoder.embed_pixels` does."""
-        pooled = self._encoder.embed_pixels(squares)
         if self._session is None:
-            return Shown(pooled, None)
+            return Shown(self._encoder.embed_pixels(squares), None)
         rule = self._encoder.spec.preprocess
         assert rule is not None
-        place = [port.name for port in self._session.outputs].index(TOKENS)
-        return Shown(pooled, image_vectors(self._session, squares, rule, place, positions=True))
+        places = self._pooled, [port.name for port in self._session.outputs].index(TOKENS)
+        pooled, tokens = image_outputs(self._session, squares, rule, places)
+        if pooled.ndim == 3:
+            pooled = pooled[:, 0]
+        return Shown(pooled / np.linalg.norm(pooled, axis=1, keepdims=True), tokens)
 
 
 class EncoderTexts:

@@ -25,16 +25,20 @@ _POOLED = ("pooler_output", "pooled_output")
 _STATES = ("last_hidden_state", "token_embeddings", "hidden_states")
 
 
-def image_vectors(
-    session: Session, pixels: Pixels, rule: Preprocess, output: int, *, positions: bool = False
-) -> Vectors:
+def image_vectors(session: Session, pixels: Pixels, rule: Preprocess, output: int) -> Vectors:
     """`(n, s, s, 3)` uint8 through the image tower: `(n, d)` float32, not yet normalised.
 
-    Of an output `(n, t, d)` the first position is taken, or, where `positions` are asked for, all of them.
+    Of an output `(n, t, d)` the first position is taken.
     """
+    (found,) = image_outputs(session, pixels, rule, (output,))
+    return found[:, 0] if found.ndim == 3 else found
+
+
+def image_outputs(session: Session, pixels: Pixels, rule: Preprocess, outputs: Sequence[int]) -> list[Vectors]:
+    """`(n, s, s, 3)` uint8 through the image tower: these of its outputs, float32."""
     picture = image_port(session)
     last = len(picture.shape) == 4 and picture.shape[3] == 3 and picture.shape[1] != 3
-    parts = []
+    parts: list[list[Vectors]] = [[] for _ in outputs]
     for start, stop, size in _chunks(len(pixels), picture.shape[0] if picture.shape else None, _IMAGES):
         batch = _filled(pixels[start:stop], size)
         planes: NDArray[Any] = batch
@@ -48,13 +52,12 @@ def image_vectors(
         for port in session.inputs:
             if port.name != picture.name:
                 feeds[port.name] = np.ones((len(batch), rule.size, rule.size), dtype=port.dtype)
-        found = session.run(feeds)[output]
+        found = session.run(feeds)
         COUNTERS["image_passes"].add()
         COUNTERS["pictures_embedded"].add(stop - start)
-        if found.ndim == 3 and not positions:
-            found = found[:, 0]
-        parts.append(found[: stop - start].astype(np.float32, copy=False))
-    return np.concatenate(parts)
+        for part, output in zip(parts, outputs, strict=True):
+            part.append(found[output][: stop - start].astype(np.float32, copy=False))
+    return [np.concatenate(part) for part in parts]
 
 
 def text_vectors(session: Session, texts: Sequence[str], tokens: Tokens, rule: TextRule, output: int) -> Vectors:
