@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from seemory.describing.describer import DescribeReport
     from seemory.duplicates import Duplicates
     from seemory.embedding.pictures import EmbedFiles
+    from seemory.evaluation.remedies import RemedyName
     from seemory.exchange.vectors import ImportReport
     from seemory.index_report import FileResult, IndexReport
+    from seemory.measuring.geometry import GeometryReport
     from seemory.models.encoder import Encoder, Sharing
     from seemory.reembedding.backfilling import BackfillReport
     from seemory.reembedding.blue_green import Reembedding
@@ -485,6 +487,46 @@ class Memory:
         from seemory.exchange.vectors import export_vectors
 
         return export_vectors(self._rooms.query, self._rooms.items, self._rooms.live(), Path(file), listen)
+
+    def geometry(
+        self,
+        *,
+        by: str = "folder",
+        labels: Paths | None = None,
+        sample: int = 5000,
+        remedies: Sequence[RemedyName] | None = None,
+        listen: ProgressListener = ignore,
+    ) -> GeometryReport:
+        """How the collection's space is shaped, and what remedies make of it and of finding (docs/evaluation.md).
+
+        Args:
+            by: groups are made by the items' `folder`, `tag`, or a key of their metadata.
+            labels: a CSV file that says the groups instead: path (or id), label.
+            sample: at most so many vectors, at random.
+            remedies: which, by default all.
+            listen: called with the progress.
+
+        Raises:
+            UsageError: the owner has no vectors here, or the labels cannot be read.
+        """
+        from seemory.evaluation.remedies import REMEDIES
+        from seemory.measuring.collection import measure_collection
+
+        rooms = self._rooms
+        chosen = REMEDIES if remedies is None else remedies
+        return rooms.steadily(
+            lambda: measure_collection(
+                rooms.query,
+                rooms.items,
+                rooms.live(),
+                rooms.encoders,
+                by=by,
+                labels=None if labels is None else Path(labels),
+                sample=sample,
+                remedies=chosen,
+                listen=listen,
+            )
+        )
 
     def forget(self, items: Iterable[UUID | str]) -> int:
         """How many items were removed from the memory; no file is touched but those that `add` has kept.

@@ -62,6 +62,25 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
     "show": ("item", ["{guess}", "{guess} --json"]),
     "forget": ("items yes", ["{guess} --yes", "--yes {guess} {guess}"]),
     "backfill": ("retry limit", ["--json", "--retry --limit 1000"]),
+    "evaluate geometry": (
+        "file captions column texts encoders poolings words untrained by labels fit fit_captions sample remedies html",
+        [
+            "--json",
+            "--by {guess} --sample 1000 --remedy none --json",
+            "--labels {guess}",
+            "{guess} --captions {guess} --vectors {guess}",
+            "{own}/own-cat.png --fit {own}/own-cat.png --fit-captions {own}/own-cat.png --json",
+            "--texts {guess} --encoder {guess} --pooling cls --words {guess} --untrained",
+            "--html /dev/null/x --remedy none",
+        ],
+    ),
+    "evaluate similarity": (
+        "file encoders poolings words untrained fit remedies",
+        [
+            "{guess} --encoder seemory-mini --fit {guess} --words {guess} --json",
+            "{own}/own-cat.png --encoder {guess} --pooling max --untrained --remedy none",
+        ],
+    ),
     "export": ("file", ["{own}.parquet --json"]),
     "db psql": (
         "arguments",

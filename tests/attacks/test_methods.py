@@ -104,6 +104,12 @@ def _stats(memory: Memory, guess: Guess, world: World) -> object:
     return found | {"health": {name: value for name, value in found["health"].items() if not name.endswith("_ms")}}
 
 
+def _geometry(memory: Memory, guess: Guess, world: World) -> object:
+    alike = attempt(lambda: memory.geometry(by=str(guess), labels=str(guess)))
+    report = memory.geometry(by=str(guess), sample=1000, remedies=("none",)).as_json()
+    return alike, report["notes"], [(space["vectors"], space["of"], space["dimensions"]) for space in report["spaces"]]
+
+
 def _duplicates(memory: Memory, guess: Guess, world: World) -> object:
     found = memory.duplicates(threshold=0.01)
     exact = [sorted(item.uri for item in group) for group in found.exact]
@@ -201,6 +207,7 @@ METHODS: dict[str, tuple[str, Call]] = {
     "duplicates": ("threshold", _duplicates),
     "backfill": ("retry limit listen", lambda m, g, w: m.backfill(retry=True, limit=1000)),
     "export_vectors": ("file listen", _export),
+    "geometry": ("by labels sample remedies listen", _geometry),
     "stats": ("", _stats),
     "errors": ("limit", lambda m, g, w: m.errors(limit=1000)),
     "notice": ("", lambda m, g, w: m.notice),

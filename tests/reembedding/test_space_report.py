@@ -114,7 +114,7 @@ def test_without_the_libraries_the_page_says_how_to_get_them(
 ) -> None:
     memory.index(photos)
     memory.reembedding().start(narrow)
-    for name in ("matplotlib", "sklearn.metrics", "seemory.reembedding.space_plots"):
+    for name in ("matplotlib", "sklearn.metrics", "seemory.evaluation.plots"):
         monkeypatch.setitem(__import__("sys").modules, name, None)
     report = memory.reembedding().report(
         label=lambda item: "even" if len(item.uri) % 2 else "odd", labelled_by="length"

@@ -23,6 +23,7 @@ COMMANDS = OnDemand(
         "seemory.cli.words": ("describe", "prefer"),
         "seemory.cli.advisors": ("advise", "advisor"),
         "seemory.cli.reembed": ("reembed", "backfill"),
+        "seemory.cli.evaluate": ("evaluate",),
         "seemory.cli.exchange": ("import", "export"),
         "seemory.cli.models": ("models",),
         "seemory.cli.align": ("align",),

@@ -110,10 +110,10 @@ def rounded(found: Separation | None) -> dict[str, Any] | None:
     )
 
 
-def maps(first: Vectors, second: Vectors) -> tuple[Numbers, Numbers] | None:
-    """t-SNE of the same items in two spaces, `(n, 2)` each (van der Maaten & Hinton 2008, by cosine distance).
+def maps(first: Vectors, *others: Vectors) -> tuple[Numbers, ...] | None:
+    """t-SNE of the same items in several spaces, `(n, 2)` each (van der Maaten & Hinton 2008, by cosine distance).
 
-    The second map begins from the first, so that what stays together keeps its place on the page. None for fewer than
+    The other maps begin from the first, so that what stays together keeps its place on the page. None for fewer than
     eight items.
 
     Raises:
@@ -128,10 +128,10 @@ def maps(first: Vectors, second: Vectors) -> tuple[Numbers, Numbers] | None:
     kept = {"perplexity": perplexity, "metric": "cosine", "random_state": 0}
     # Its threads wait for one another by spinning at each of a thousand steps: on a busy machine one is much quicker.
     with threadpool_limits(1):
-        one = TSNE(init="pca", **kept).fit_transform(unit_rows(first))
-        start = one / one[:, 0].std() * 1e-4  # as small as t-SNE's own beginnings
-        other = TSNE(init=start, **kept).fit_transform(unit_rows(second))
-    return np.asarray(one, np.float64), np.asarray(other, np.float64)
+        made = [TSNE(init="pca", **kept).fit_transform(unit_rows(first))]
+        start = made[0] / made[0][:, 0].std() * 1e-4  # as small as t-SNE's own beginnings
+        made += [TSNE(init=start, **kept).fit_transform(unit_rows(other)) for other in others]
+    return tuple(np.asarray(points, np.float64) for points in made)
 
 
 def _others(vectors: Vectors) -> Numbers:

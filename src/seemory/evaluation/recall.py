@@ -68,7 +68,12 @@ class BothWays:
 
 
 def both_ways(
-    pictures: Vectors, captions: Vectors, owner: Sequence[int], *, steps: Sequence[int] = STEPS, draws: int = DRAWS
+    pictures: Vectors,
+    captions: Vectors,
+    owner: Sequence[int] | Integers,
+    *,
+    steps: Sequence[int] = STEPS,
+    draws: int = DRAWS,
 ) -> BothWays:
     """Recall from captions to pictures and back, over the whole gallery each way.
 

@@ -8,21 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from seemory.errors import UsageError
+from seemory.evaluation.report import PAGE_STYLE
 from seemory.reembedding.space_report import SpaceReport
-
-_STYLE = """
-:root { color-scheme: light dark; --ground: #fdfdfc; --ink: #1d1d1f; --soft: #6b6b70; --line: #d9d9dc }
-@media (prefers-color-scheme: dark) { :root { --ground: #17181b; --ink: #e8e8ea; --soft: #a0a0a8; --line: #3a3b40 } }
-body { background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto;
-       max-width: 62rem; padding: 0 1rem }
-h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
-p { color: var(--soft); margin: .3rem 0 }
-table { border-collapse: collapse; width: 100% }
-td, th { border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; padding: .3rem .6rem;
-         text-align: right }
-td:first-child, th:first-child { text-align: left } th { font-weight: 600; overflow-wrap: anywhere }
-svg { color: var(--ink); height: auto; width: 100% } .wide { overflow-x: auto }
-"""
+from seemory.types import Generation
 
 Rows = Sequence[tuple[str, Sequence[str]]]
 
@@ -63,9 +51,10 @@ def write_page(report: SpaceReport, file: Path) -> None:
         UsageError: matplotlib or scikit-learn is not installed, or the file cannot be written.
     """
     try:
-        from seemory.reembedding.space_plots import cosines_svg, maps_svg
+        from seemory.evaluation.plots import cosines_svg, maps_svg
 
-        drawn, mapped = cosines_svg(report), maps_svg(report)
+        shown = [(_title(space.generation), space.vectors) for space in report.spaces]
+        drawn, mapped = cosines_svg(shown), maps_svg(shown, report.labels)
     except ImportError as error:
         raise UsageError(
             f"the drawn report needs matplotlib and scikit-learn ({error}): pip install 'seemory[plots]'; the report "
@@ -86,7 +75,7 @@ def _page(report: SpaceReport, drawn: str, mapped: str | None) -> str:
         "<!doctype html>",
         f'<html lang="en"><meta charset="utf-8"><title>{before} to {after}</title>',
         '<meta name="viewport" content="width=device-width">',
-        f"<style>{_STYLE}</style>",
+        f"<style>{PAGE_STYLE}</style>",
         f"<h1>{before} to {after}</h1>",
         f"<p>Collection {escape(report.collection)}, {len(report.labels):,} items of {_owners(report.owners)}, "
         f"grouped by {escape(report.labelled_by)}.</p>",
@@ -103,6 +92,10 @@ def _page(report: SpaceReport, drawn: str, mapped: str | None) -> str:
         "<p>A map keeps near items near. Its axes, and the distance between far groups, mean nothing.</p></html>",
     ]
     return "\n".join(parts)
+
+
+def _title(generation: Generation) -> str:
+    return f"{generation.table}: {generation.model.rsplit('/', 1)[-1]}, {generation.dim} wide"
 
 
 def _owners(count: int) -> str:

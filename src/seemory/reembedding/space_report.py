@@ -131,7 +131,15 @@ def by_key(key: str) -> Label:
 
 
 def by_file(file: Path) -> Label:
-    """What a file says: two columns of CSV, a path (or a file's name, or an item's id) and a label.
+    """What a file says, as `read_labels` reads it. Raises as that does."""
+    known = read_labels(file)
+    return lambda item: next(
+        (known[name] for name in (item.uri, str(item.item_id), PurePath(item.uri).name) if name in known), None
+    )
+
+
+def read_labels(file: Path) -> dict[str, str]:
+    """Labels by name: two columns of CSV, a path (or a file's name, or an item's id) and a label.
 
     Raises:
         UsageError: it cannot be read, or a line has other than two columns.
@@ -146,9 +154,7 @@ def by_file(file: Path) -> Label:
                     known[row[0].strip()] = row[1].strip()
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{file} cannot be read as CSV: {error}") from error
-    return lambda item: next(
-        (known[name] for name in (item.uri, str(item.item_id), PurePath(item.uri).name) if name in known), None
-    )
+    return known
 
 
 @dataclass(frozen=True, slots=True)
