@@ -96,6 +96,7 @@ def serving(
     """A server of its own process, and its port."""
     own = {"SEEMORY_HOME": str(home), "SEEMORY_SERVICE__BATCHING": str(batching), "SEEMORY_SERVICE__QUEUE": str(queue)}
     own |= {"SEEMORY_DATABASE__KEEP_WARM": "true", "SEEMORY_MODELS__OFFLINE": "true"}
+    own["SEEMORY_SERVICE__LOG_REQUESTS"] = "false"  # nobody reads the pipe meanwhile
     own |= {"SEEMORY_COLLECTION": collection}
     command = [sys.executable, "-c", "from seemory.cli import main; main()", "serve", "--port", "0", "--model", model]
     server = subprocess.Popen(command, env=os.environ | own, stderr=subprocess.PIPE, text=True)

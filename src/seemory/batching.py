@@ -82,6 +82,12 @@ def waiting_with(ticket: Ticket) -> Iterator[None]:
         _ticket.reset(before)
 
 
+def time_left() -> float | None:
+    """Seconds that the request has for which this thread works; None without a limit."""
+    ticket = _ticket.get()
+    return None if ticket is None else ticket.left_s
+
+
 @dataclass(frozen=True, slots=True)
 class Passed:
     """What a worker did at once."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -20,6 +21,19 @@ UNNAMED = "imported:"
 """How the fingerprint of imported vectors begins whose encoder was only named."""
 
 
+@dataclass(slots=True)
+class Loaded:
+    """The encoders that a process has loaded for one collection; its owners share them."""
+
+    lock: RLock = field(default_factory=RLock)
+    made: dict[str, Encoder] = field(default_factory=dict)
+    """Of the collection's generations, by fingerprint."""
+    first: tuple[str, Encoder] | None = None
+    """Of a collection that was new when it was asked for."""
+    found: dict[str, Encoder] = field(default_factory=dict)
+    """Those that re-embedding and sentences asked for, by name."""
+
+
 class Encoders:
     """The encoders of one collection, each loaded once, known by its fingerprint and not by its name."""
 
@@ -30,10 +44,12 @@ class Encoders:
         generations: Callable[[], Generations],
         listen: ProgressListener,
         share: Sharing | None = None,
+        loaded: Loaded | None = None,
     ) -> None:
         """Nothing is loaded yet; `insisted` is an encoder that the collection must have been made with.
 
-        `share` is how callers share an encoder's passes; by default each has its own.
+        `share` is how callers share an encoder's passes; by default each has its own. `loaded` are the encoders of the
+        same collection that other owners use as well.
         """
         self._settings = settings
         self.collection = settings.collection
@@ -43,10 +59,7 @@ class Encoders:
         self._listen = listen
         self._share = share
         self._insisted = None if insisted == AUTO else insisted
-        self._lock = RLock()
-        self._made: dict[str, Encoder] = {}  # of the collection's generations, by fingerprint
-        self._first: tuple[str, Encoder] | None = None  # of a collection that was new when it was asked for
-        self._found: dict[str, Encoder] = {}  # those that re-embedding asked for, by name
+        self.loaded = loaded or Loaded()
 
     @property
     def current(self) -> Encoder:
@@ -62,11 +75,11 @@ class Encoders:
 
     def first(self) -> tuple[str, Encoder]:
         """How to remember the encoder of a new collection, and the encoder. Raises ModelError as `current` does."""
-        with self._lock:
-            if self._first is None:
+        with self.loaded.lock:
+            if self.loaded.first is None:
                 model = self._chosen_model()
-                self._first = model, self.load(model)
-            return self._first
+                self.loaded.first = model, self.load(model)
+            return self.loaded.first
 
     def of(self, generation: Generation) -> Encoder:
         """The encoder that made a generation's vectors, loaded once; it is known by its fingerprint, not its name.
@@ -78,18 +91,18 @@ class Encoders:
             CollectionMismatch: its files have changed, or the model insisted on is none of the collection's.
             ModelError: it cannot be found or loaded.
         """
-        with self._lock:
+        with self.loaded.lock:
             self._require_asked()
             self._require_named(generation)
-            encoder = self._made.get(generation.fingerprint)
+            encoder = self.loaded.made.get(generation.fingerprint)
             if encoder is None:
-                encoder = self._first[1] if self._first else self.load(generation.model)
+                encoder = self.loaded.first[1] if self.loaded.first else self.load(generation.model)
                 if encoder.fingerprint != generation.fingerprint:
                     encoder = self._by_fingerprint(generation, self.load)
                 self._require_unchanged(generation, encoder)
                 here = {known.fingerprint for known in self._generations().all(self.collection)}
-                self._made = {name: kept for name, kept in self._made.items() if name in here}
-                self._made[generation.fingerprint] = encoder
+                self.loaded.made = {name: kept for name, kept in self.loaded.made.items() if name in here}
+                self.loaded.made[generation.fingerprint] = encoder
             return encoder
 
     @property
@@ -135,7 +148,7 @@ class Encoders:
         if not stated:
             made += [one for one in known if one.state != "live" and split_name(one.model)[0] == base]
         name = made[0].model if made else self._for_new_vectors(model)
-        with self._lock:
+        with self.loaded.lock:
             return name, self._by_fingerprint(made[0], self._kept) if made else self._kept(name)
 
     def load(self, model: str) -> Encoder:
@@ -161,13 +174,13 @@ class Encoders:
 
         Raises ModelError if it cannot be found or loaded.
         """
-        with self._lock:
+        with self.loaded.lock:
             return self._by_fingerprint(generation, self._kept)
 
     def _kept(self, name: str) -> Encoder:
-        if name not in self._found:
-            self._found[name] = self.load(name)
-        return self._found[name]
+        if name not in self.loaded.found:
+            self.loaded.found[name] = self.load(name)
+        return self.loaded.found[name]
 
     def _by_fingerprint(self, generation: Generation, load: Callable[[str], Encoder]) -> Encoder:
         """The generation's encoder by its name, or in the precision that has its fingerprint, where one has.

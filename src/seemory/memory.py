@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from copy import copy
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, get_args
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from seemory.exchange.vectors import ImportReport
     from seemory.index_report import FileResult, IndexReport
     from seemory.measuring.geometry import GeometryReport
+    from seemory.media.image import ReadPicture
     from seemory.models.encoder import Encoder, Sharing
     from seemory.reembedding.backfilling import BackfillReport
     from seemory.reembedding.blue_green import Reembedding
@@ -72,6 +74,7 @@ class Memory:
         model: str | None = None,
         listen: ProgressListener = ignore,
         share: Sharing | None = None,
+        decoder: ReadPicture | None = None,
     ) -> None:
         """Nothing is started or loaded yet.
 
@@ -81,12 +84,23 @@ class Memory:
             listen: hears how far the fetch of an encoder is.
             share: how callers from many threads share an encoder's passes (`seemory.embedding.sharing`); by default
                 each has its own.
+            decoder: reads pictures that are handed over as bytes (`seemory.contained`); by default this process.
         """
         self.settings = settings
         self.home: Path = settings.home
         self.owner: str = settings.owner
         self.collection: str = settings.collection
-        self._rooms = Rooms(settings, model, listen, share)
+        self._rooms = Rooms(settings, model, listen, share, decoder)
+
+    def of(self, owner: str) -> Memory:
+        """The same collection as another owner sees it, for programs that serve several.
+
+        It uses this memory's connections and encoders, so it is of use until this one is closed.
+        """
+        rooms = self._rooms.of(owner)
+        other = copy(self)
+        other.settings, other.owner, other._rooms = rooms.settings, owner, rooms
+        return other
 
     @property
     def notice(self) -> str | None:

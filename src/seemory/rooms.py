@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from seemory.embedding.pictures import EmbedFiles, Targets
     from seemory.exchange.vectors import Importer
     from seemory.indexing import Indexer
+    from seemory.media.image import ReadPicture
     from seemory.models.encoder import Sharing
     from seemory.models.speech import SpeechModel
     from seemory.reembedding.blue_green import Reembedding
@@ -51,24 +52,46 @@ class Rooms:
     """What one owner's view of one collection is made of."""
 
     def __init__(
-        self, settings: Settings, insisted: str | None, listen: ProgressListener, share: Sharing | None = None
+        self,
+        settings: Settings,
+        insisted: str | None,
+        listen: ProgressListener,
+        share: Sharing | None = None,
+        decoder: ReadPicture | None = None,
+        beside: Rooms | None = None,
     ) -> None:
         """Nothing is started or loaded yet.
 
-        `insisted` is an encoder that the collection must have been made with, `share` how callers share its passes.
+        Args:
+            settings: whose, and which collection.
+            insisted: an encoder that the collection must have been made with.
+            listen: hears how far the fetch of an encoder is.
+            share: how callers share an encoder's passes.
+            decoder: reads pictures that are handed over as bytes; by default this process.
+            beside: rooms of another owner of the same collection, whose connections and encoders are used.
         """
         self.settings = settings
         self.collection = settings.collection
+        self._given = insisted, listen, share, decoder
         self._lock = RLock()
+        self._beside = beside
         self._database: Database | None = None
-        self.encoders = Encoders(settings, insisted, lambda: self.generations, listen, share)
+        loaded = None if beside is None else beside.encoders.loaded
+        self.encoders: Encoders = Encoders(settings, insisted, lambda: self.generations, listen, share, loaded)
         self._together = 1 if share is None else _TOGETHER
+        self._decoder = decoder
         self.wordbook = Wordbook(settings, lambda: self.database, lambda: self.generations, self.encoders)
         self._unavailable: set[str] = set()  # fingerprints of encoders beside the live one that cannot be had here
+
+    def of(self, owner: str) -> Rooms:
+        """The same collection as another owner sees it, by the same connections and encoders."""
+        return Rooms(self.settings.model_copy(update={"owner": owner}), *self._given, beside=self)
 
     @property
     def database(self) -> Database:
         """The connection pool; the embedded server is started by its first use."""
+        if self._beside is not None:
+            return self._beside.database
         with self._lock:
             if self._database is None:
                 from seemory.store.connect import PoolSize, open_database
@@ -116,16 +139,17 @@ class Rooms:
         """Reads what a person gave to search by."""
         from seemory.search.terms import Terms
 
-        return Terms(self.items, self.collection, self.settings.media.max_pixels)
+        return Terms(self.items, self.collection, self.settings.media.max_pixels, self._decoder)
 
     @cached_property
     def adder(self) -> Adder:
         """Adds pictures that are handed over as bytes."""
         from seemory.adding.adder import Acceptance, Adder
         from seemory.adding.folder import KeptFiles
+        from seemory.media.image import read_here
 
         options = self.settings
-        accepts = Acceptance(options.media.max_pixels, options.media.thumbnail_size)
+        accepts = Acceptance(options.media.max_pixels, options.media.thumbnail_size, self._decoder or read_here)
         kept = KeptFiles(options.home, options.owner)
         return Adder(self.items, self.targets, kept, accepts, together=self._together)
 
@@ -163,9 +187,16 @@ class Rooms:
     def advising(self) -> Advising:
         """Says what the libraries say of photographs."""
         from seemory.advisors.advising import Advising
+        from seemory.media.image import read_here
 
-        most = self.settings.media.max_pixels
-        return Advising(self.libraries, self.advisors, lambda: self.encoders.current, self.scoring, max_pixels=most)
+        return Advising(
+            self.libraries,
+            self.advisors,
+            lambda: self.encoders.current,
+            self.scoring,
+            max_pixels=self.settings.media.max_pixels,
+            decoder=self._decoder or read_here,
+        )
 
     def live(self) -> Generation:
         """The generation to search.
@@ -377,7 +408,7 @@ class Rooms:
     def close(self) -> None:
         """Let the database go; the embedded server stops with its last user, unless it is to stay warm."""
         with self._lock:
+            if "query" in self.__dict__:
+                self.query.close()
             if self._database is not None:
-                if "query" in self.__dict__:
-                    self.query.close()
                 self._database.close()

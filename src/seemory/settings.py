@@ -126,7 +126,7 @@ class DatabaseSettings(BaseModel):
 class ServiceSettings(BaseModel):
     """What `seemory serve` takes on."""
 
-    host: str = Field(default="127.0.0.1", min_length=1, description="Loopback address to listen on.")
+    host: str = Field(default="127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(default=8600, ge=0, le=65_535, description="Port to listen on; 0: any that is free.")
     batching: bool = Field(default=True, description="Requests that come together share passes of the encoder.")
     batch_size: int = Field(default=16, ge=1, le=256, description="Texts or pictures of one shared pass, at most.")
@@ -134,6 +134,15 @@ class ServiceSettings(BaseModel):
     timeout_s: float = Field(default=30.0, gt=0, le=600, description="How long one request may take.")
     stop_s: int = Field(default=30, ge=1, le=600, description="How long a stop waits for requests under way.")
     max_upload_bytes: int = Field(default=33_554_432, ge=1024, description="A larger body is refused.")
+    keys: Literal["auto", "required", "none"] = Field(
+        default="auto", description="Who needs a key: all but this machine, everybody, or nobody."
+    )
+    rate: int = Field(default=1200, ge=0, le=1_000_000, description="Requests a minute of one key; 0: any number.")
+    origins: tuple[str, ...] = Field(default=(), description="Other origins whose pages may ask with a key (CORS).")
+    log_requests: bool = Field(default=True, description="A line of log for each request.")
+    decoders: int = Field(default=2, ge=1, le=64, description="Processes that decode uploads, a picture each at once.")
+    decoder_mb: int = Field(default=2000, ge=300, le=100_000, description="Megabytes that such a process may take.")
+    decoder_s: float = Field(default=10.0, gt=0, le=600, description="How long decoding one picture may take.")
 
 
 def default_home() -> Path:

@@ -65,7 +65,7 @@ def test_each_table_has_an_owner_with_a_forced_policy_or_is_known_to_have_none(
         mine = ("SELECT", ["public"], OWN, None) if table == "rollout" else ("ALL", ["public"], OWN, OWN)
         assert [policy[:5] for policy in own] == [("PERMISSIVE", *mine)], table
         others = [policy[5] for policy in policies if policy[5] != "owner"]
-        assert others == (["operator"] if table in ("collection_owner", "rollout") else []), table
+        assert others == (["operator"] if table in ("api_key", "collection_owner", "rollout") else []), table
         key = eye.execute(
             "SELECT a.attname FROM pg_index i "
             "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0] "

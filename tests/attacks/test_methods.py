@@ -245,6 +245,7 @@ TRUSTED = {
     "reembedding": "an operator's: it works for all owners of a collection, and counts over all of them",
     "embedding": "it makes vectors of files and never sees the store",
     "close": "answers nothing",
+    "of": "whoever serves several owners says whose turn it is: the program, after it has looked at a key",
 }
 
 

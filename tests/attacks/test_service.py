@@ -1,8 +1,9 @@
-"""Every route of the service, asked by a thief with another owner's ids and paths.
+"""Every route of the service, asked by a thief who has a key of its own, with another owner's ids and paths.
 
-As with the methods and commands: beside a victim and without one the answers are the same, and the victim's rows and
-files are untouched. A route that is new has no attack yet, and fails here until it has one. The requests go through the
-whole application, guard included, by an ASGI transport.
+The service is the victim's own, which lets the thief in by its key. As with the methods and commands: beside a victim
+and without one the answers are the same, and the victim's rows and files are untouched. A route that is new has no
+attack yet, and fails here until it has one. The requests go through the whole application, guard included, by an ASGI
+transport.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from seemory.memory import Memory
 from seemory.metrics import Metrics
 from seemory.service.app import make_app
 from seemory.settings import ServiceSettings
+from seemory.store.keys import Keys
 
 from .conftest import Guess, Loot, World, assert_no_secret, guesses, rows_of
 
@@ -69,7 +71,7 @@ async def _get(app: Any, path: str, method: str = "GET", **given: Any) -> httpx.
 
 
 def app_of(memory: Memory) -> Any:
-    return make_app(memory, ServiceSettings(), Metrics())
+    return make_app(memory, ServiceSettings(keys="required", timeout_s=600), Metrics())
 
 
 def test_every_route_is_attacked(victim: Memory) -> None:
@@ -88,13 +90,15 @@ def test_a_guess_finds_nothing_by_any_route(
     before = rows_of(eye, victim.owner)
     files = {path: path.read_bytes() for path in loot.folder.iterdir()}
     worlds = new_worlds()
-    apps = [app_of(world.thief) for world in worlds]
+    apps = [app_of(victim), app_of(worlds[1].thief)]
+    keys = [Keys(victim.database).create(world.thief.owner, "admin")[0] for world in worlds]
     for guess in guesses(loot):
         outcomes = []
-        for world, app in zip(worlds, apps, strict=True):
+        for world, app, key in zip(worlds, apps, keys, strict=True):
 
-            def ask(method: str, path: str, app: Any = app, **given: Any) -> httpx.Response:
-                return anyio.run(lambda: _get(app, path, method, **given))
+            def ask(method: str, path: str, app: Any = app, key: str = key, **given: Any) -> httpx.Response:
+                headers = {"Authorization": f"Bearer {key}"} | given.pop("headers", {})
+                return anyio.run(lambda: _get(app, path, method, headers=headers, **given))
 
             coffee = package_photographs["coffee"].read_bytes()  # the victim has it, the thief had not
             answers = ROUTES[route](ask, str(guess), coffee)

@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import re
 import signal
 import socket
-import struct
-import subprocess
-import sys
 import time
-import zlib
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,71 +13,11 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
+from made_pictures import black_png
+from served import Served, Start
 
-from seemory.memory import Memory
-from seemory.settings import read_settings
-
-Start = Callable[..., "Served"]
-
-
-class Served:
-    """A running server, and a client of it."""
-
-    def __init__(self, process: subprocess.Popen[str], port: int, memory: Memory) -> None:
-        self.process, self.port, self.memory = process, port, memory
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
-
-    def search(self, **asked: Any) -> httpx.Response:
-        return self.client.post("/v1/search", json=asked)
-
-    def upload(self, content: bytes, kind: str = "image/png") -> httpx.Response:
-        return self.client.post("/v1/items", content=content, headers={"Content-Type": kind})
-
-    def metric(self, name: str, **labels: str) -> float:
-        families = text_string_to_metric_families(self.client.get("/metrics").text)
-        return sum(
-            sample.value
-            for family in families
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
-
-    def raw(self, head: str, body: bytes = b"") -> bytes:
-        with socket.create_connection(("127.0.0.1", self.port), timeout=60) as connection:
-            connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n\r\n" + body)
-            return connection.recv(65_536)
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
-        """Its exit code and what it has said."""
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-        _, said = self.process.communicate(timeout=60)
-        return self.process.returncode, said
-
-
-@pytest.fixture(scope="module")
-def start_served(home: Path) -> Iterator[Start]:
-    with contextlib.ExitStack() as running:
-
-        def start(**settings: object) -> Served:
-            name = f"served-{uuid4().hex[:8]}"
-            own = {"SEEMORY_HOME": str(home), "SEEMORY_OWNER": name, "SEEMORY_COLLECTION": name}
-            own |= {f"SEEMORY_{key.upper()}": str(value) for key, value in settings.items()}
-            code = "from seemory.cli import main; main()"
-            command = [sys.executable, "-c", code, "serve", "--port", "0", "--model", "seemory-mini"]
-            kept = {key: value for key, value in os.environ.items() if not key.startswith("SEEMORY_")}
-            process = subprocess.Popen(command, env=kept | own, stderr=subprocess.PIPE, text=True)
-            running.callback(process.kill)
-            assert process.stderr is not None
-            said = process.stderr.readline()
-            address = re.search(r"at http://127\.0\.0\.1:(\d+)", said)
-            assert address, said + process.stderr.read()
-            memory = Memory(read_settings(home=home, owner=name, collection=name), model="seemory-mini")
-            running.callback(memory.close)
-            return Served(process, int(address[1]), memory)
-
-        yield start
+from seemory.store.connect import open_database
+from seemory.store.keys import Keys
 
 
 @pytest.fixture(scope="module")
@@ -186,25 +118,13 @@ def test_thirty_two_clients_get_the_answers_that_one_gets(served: Served, packag
 # -- what is wrong -----------------------------------------------------------------------------------------------------
 
 
-def png_of(width: int, height: int) -> bytes:
-    """A small file that unpacks to this many black pixels."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    packer = zlib.compressobj(9)
-    rows = b"".join(packer.compress(bytes(1 + width // 8)) for _ in range(height)) + packer.flush()
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
-
-
 @pytest.mark.parametrize(
     ("content", "kind", "status", "error"),
     [
         (b"no picture at all", "image/jpeg", 415, "UnsupportedMedia"),
         (b"\xff\xd8\xff\xe0 damaged", "image/jpeg", 422, "UnreadableMedia"),
         (b"", "image/jpeg", 422, "UnreadableMedia"),
-        (png_of(20_000, 20_000), "image/png", 413, "MediaTooLarge"),
+        (black_png(20_000, 20_000), "image/png", 413, "MediaTooLarge"),
         (b"x" * 3_000_001, "image/jpeg", 413, "BodyTooLarge"),
         (b"{}", "application/json", 415, "NoPicture"),
         (b"--x", "multipart/form-data; boundary=x", 415, "NoPicture"),
@@ -418,11 +338,17 @@ def test_a_stop_answers_what_is_under_way_and_loses_no_upload(
 def test_only_this_machine_is_served(home: Path, capfd: pytest.CaptureFixture[str]) -> None:
     from seemory.cli import main
 
-    for host in ("0.0.0.0", "::", "192.168.1.1", "example.org", ""):
+    with open_database(None, home=home) as database:
+        keys = Keys(database)
+        for key in keys.all():
+            keys.revoke(str(key.id))
+    for host in ("0.0.0.0", "::"):
         with pytest.raises(SystemExit) as left:
             main(["serve", "--home", str(home), "--host", host, "--port", "0"])
         assert left.value.code == 2
-        assert "not this machine alone" in capfd.readouterr().err
+        said = capfd.readouterr().err
+        assert "not this machine alone" in said
+        assert "seemory keys create" in said
 
 
 def test_a_port_that_is_taken_is_told_at_once(served: Served, home: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from seemory import VisualEmbedder
+from seemory.framing import packed, read_frame
 from seemory.worker.environment import Asked
-from seemory.worker.frames import packed, read_frame
 
 from .conftest import MakeEmbedder
 

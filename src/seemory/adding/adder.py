@@ -21,6 +21,7 @@ from seemory.errors import (
     ModelError,
     StoreError,
 )
+from seemory.media.image import ReadPicture, read_here
 from seemory.store.items import Items
 from seemory.types import FileOutcome, Generation
 
@@ -43,6 +44,7 @@ class Acceptance:
 
     max_pixels: int
     thumbnail_size: int
+    decoder: ReadPicture = read_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +110,13 @@ class Adder:
 
     def _made(self, content: bytes, sha256: bytes, targets: Targets) -> Added:
         encoders = [target.encoder for target in targets.all]
+        accepts = self._accepts
         squares = unpack(
-            content, encoders, max_pixels=self._accepts.max_pixels, thumbnail_size=self._accepts.thumbnail_size
+            content,
+            encoders,
+            max_pixels=accepts.max_pixels,
+            thumbnail_size=accepts.thumbnail_size,
+            decoder=accepts.decoder,
         )
         assert squares.facts is not None
         made = embed_all([squares], [sha256], encoders)[0]

@@ -18,6 +18,7 @@ from seemory.advisors.scoring import Scoring
 from seemory.advisors.subjects import Subjects
 from seemory.advisors.wording import of_comparison, of_likeness
 from seemory.errors import UsageError
+from seemory.media.image import ReadPicture, read_here
 from seemory.models.encoder import Encoder
 from seemory.store.libraries import Libraries, Reference
 from seemory.types import Vector, Vectors
@@ -37,6 +38,7 @@ class Advising:
         scoring: Scoring,
         *,
         max_pixels: int,
+        decoder: ReadPicture = read_here,
     ) -> None:
         """Nothing is loaded yet.
 
@@ -46,12 +48,14 @@ class Advising:
             encoder: the one that answers at this moment.
             scoring: measures the eight dimensions.
             max_pixels: larger pictures are refused.
+            decoder: reads pictures that are given as bytes.
         """
         self._libraries = libraries
         self._advisors = advisors
         self._encoder = encoder
         self._scoring = scoring
         self._max_pixels = max_pixels
+        self._decoder = decoder
         self._subjects = Subjects()
 
     def advise(
@@ -87,7 +91,7 @@ class Advising:
             raise UsageError(f"{NO_CRITIC}: ask for similar, dimensions or combined")
         encoder = self._encoder()
         works, vectors, missing = self._shelf(who, encoder)
-        photograph = Photograph.read(given, max_pixels=self._max_pixels, name=name)
+        photograph = Photograph.read(given, max_pixels=self._max_pixels, name=name, decoder=self._decoder)
         vector = photograph.vector(encoder)
         found = likenesses(encoder, self._subjects, vector, works, vectors, sha256=photograph.sha256)
         near = nearest(found, limit) if mode != "dimensions" else ()

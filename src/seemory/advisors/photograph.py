@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from seemory.errors import MediaError
-from seemory.media.image import Picture, read_picture
+from seemory.media.image import Picture, ReadPicture, read_here
 from seemory.media.opening import open_regular, unreadable
 from seemory.models.encoder import Encoder
 from seemory.types import Vector
@@ -21,18 +21,29 @@ _PROOF_QUALITY = 85
 class Photograph:
     """A picture file's bytes. Each look decodes them anew: no more pixels are held than are looked at."""
 
-    def __init__(self, content: bytes, name: str, *, max_pixels: int) -> None:
+    def __init__(self, content: bytes, name: str, *, max_pixels: int, decoder: ReadPicture = read_here) -> None:
         """`name` is what it is called; pictures of more than `max_pixels` are refused when they are looked at."""
         self.content = content
         self.name = name
         self.sha256 = hashlib.sha256(content).digest()
         self._max_pixels = max_pixels
+        self._decoder = decoder
 
     @classmethod
-    def read(cls, given: str | os.PathLike[str] | bytes, *, max_pixels: int, name: str = "photograph") -> Photograph:
-        """The picture in that file, or of these bytes, which are then called `name`. Raises MediaError."""
+    def read(
+        cls,
+        given: str | os.PathLike[str] | bytes,
+        *,
+        max_pixels: int,
+        name: str = "photograph",
+        decoder: ReadPicture = read_here,
+    ) -> Photograph:
+        """The picture in that file, or of these bytes, which are then called `name`. Raises MediaError.
+
+        `decoder` decodes what came as bytes.
+        """
         if isinstance(given, bytes):
-            return cls(given, name, max_pixels=max_pixels)
+            return cls(given, name, max_pixels=max_pixels, decoder=decoder)
         path = Path(given).expanduser()
         try:
             with open_regular(path) as stream:
@@ -48,8 +59,8 @@ class Photograph:
         """
         try:
             suffix = Path(self.name).suffix
-            return read_picture(
-                io.BytesIO(self.content), suffix=suffix, target=target, max_pixels=self._max_pixels, thumbnail_size=16
+            return self._decoder(
+                self.content, suffix=suffix, target=target, max_pixels=self._max_pixels, thumbnail_size=16
             )
         except MediaError as error:
             raise type(error)(f"{self.name}: {error}") from error

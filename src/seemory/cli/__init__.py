@@ -29,6 +29,7 @@ COMMANDS = OnDemand(
         "seemory.cli.align": ("align",),
         "seemory.cli.database": ("db",),
         "seemory.cli.serve": ("serve",),
+        "seemory.cli.keys": ("keys",),
         "seemory.cli.system": ("demo", "stats", "doctor"),
     }
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 
 import click
@@ -13,18 +12,24 @@ from seemory.errors import UsageError
 
 
 @click.command()
-@click.option("--host", help="Loopback address to listen on; by default 127.0.0.1.")
+@click.option("--host", help="Address to listen on; by default 127.0.0.1, this machine alone.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="Port to listen on; 0: any that is free.")
+@click.option(
+    "--keys",
+    type=click.Choice(["auto", "required", "none"]),
+    help="Who needs a key: all but this machine (auto, the default), everybody, or nobody.",
+)
 @where_it_is
 def serve(
     host: str | None,
     port: int | None,
+    keys: str | None,
     home: Path | None,
     collection: str | None,
     owner: str | None,
     model: str | None,
 ) -> None:
-    """Answer searches and take uploads over HTTP, on this machine alone."""
+    """Answer searches and take uploads over HTTP."""
     try:
         from seemory.service.serving import serve as run
     except ImportError as error:
@@ -32,8 +37,7 @@ def serve(
     from seemory.settings import read_settings
 
     settings = read_settings(home=home, collection=collection, owner=owner)
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    given = {name: value for name, value in (("host", host), ("port", port), ("keys", keys)) if value is not None}
     settings = settings.model_copy(update={"service": settings.service.model_copy(update=given)})
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with progress_if_any("Fetching the model") as listen:
         run(settings, model=model, listen=listen, say=lambda line: click.echo(line, err=True))

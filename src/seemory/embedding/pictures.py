@@ -8,14 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from io import BytesIO
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from seemory.errors import MediaError, ModelError
-from seemory.media.image import Picture, load_picture, read_picture
+from seemory.media.image import Picture, ReadPicture, load_picture, read_here
 from seemory.models.encoder import Encoder
 from seemory.types import Blob, EmbeddingRecord, FileOutcome, Generation, PictureFacts, Pixels, Vector, error_text
 
@@ -129,13 +128,17 @@ def decode(
 
 
 def unpack(
-    content: bytes, encoders: Sequence[Encoder], *, suffix: str = "", max_pixels: int, thumbnail_size: int
+    content: bytes,
+    encoders: Sequence[Encoder],
+    *,
+    suffix: str = "",
+    max_pixels: int,
+    thumbnail_size: int,
+    decoder: ReadPicture = read_here,
 ) -> Squares:
     """The squares of a picture file's bytes for each encoder. Raises MediaError."""
     target = max(encoder.image_size for encoder in encoders)
-    picture = read_picture(
-        BytesIO(content), suffix=suffix, target=target, max_pixels=max_pixels, thumbnail_size=thumbnail_size
-    )
+    picture = decoder(content, suffix=suffix, target=target, max_pixels=max_pixels, thumbnail_size=thumbnail_size)
     return _squares(picture, encoders)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 from PIL import Image, ImageFile
 
@@ -27,6 +27,22 @@ class Picture:
     facts: PictureFacts
     thumbnail: bytes
     """JPEG, longest side as asked, never larger than `image`."""
+
+
+class ReadPicture(Protocol):
+    """Who decodes the bytes of a picture file: this process, or one that is held in (`seemory.contained`)."""
+
+    def __call__(
+        self, content: bytes, *, suffix: str = "", target: int, max_pixels: int, thumbnail_size: int = 256
+    ) -> Picture:
+        """The picture, as `read_picture` gives it. Raises MediaError."""
+
+
+def read_here(content: bytes, *, suffix: str = "", target: int, max_pixels: int, thumbnail_size: int = 256) -> Picture:
+    """`read_picture` for the bytes of a file, in this process."""
+    return read_picture(
+        io.BytesIO(content), suffix=suffix, target=target, max_pixels=max_pixels, thumbnail_size=thumbnail_size
+    )
 
 
 def load_picture(path: Path, *, target: int, max_pixels: int = 200_000_000, thumbnail_size: int = 256) -> Picture:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
     from PIL.Image import Image
 
+    from seemory.media.image import ReadPicture
     from seemory.models.encoder import Encoder
     from seemory.search.searcher import AbsentEncoder, Example, Searcher
     from seemory.store.items import Items
@@ -29,11 +29,12 @@ Picture = Paths | bytes
 class Terms:
     """Reads the terms of a query."""
 
-    def __init__(self, items: Items, collection: str, max_pixels: int) -> None:
-        """Pictures of more than `max_pixels` are refused."""
+    def __init__(self, items: Items, collection: str, max_pixels: int, decoder: ReadPicture | None = None) -> None:
+        """Pictures of more than `max_pixels` are refused; `decoder` reads those that come as bytes, by default here."""
         self._items = items
         self._collection = collection
         self._max_pixels = max_pixels
+        self._decoder = decoder
 
     def examples(
         self,
@@ -80,10 +81,11 @@ class Terms:
 
     def picture(self, given: Picture, encoder: Encoder | AbsentEncoder) -> Image:
         """A picture the user gave, upright and no larger than the encoder needs. Raises MediaError."""
-        from seemory.media.image import load_picture, read_picture
+        from seemory.media.image import load_picture, read_here
 
         if isinstance(given, bytes):
-            return read_picture(BytesIO(given), target=encoder.image_size, max_pixels=self._max_pixels).image
+            decoder = self._decoder or read_here
+            return decoder(given, target=encoder.image_size, max_pixels=self._max_pixels).image
         with _naming(given):
             where = Path(given).expanduser()
             return load_picture(where, target=encoder.image_size, max_pixels=self._max_pixels).image

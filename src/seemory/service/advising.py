@@ -18,8 +18,8 @@ from seemory.service.schemas import AdviceOptions
 from seemory.settings import ServiceSettings
 
 
-def add_advisor_routes(app: FastAPI, memory: Memory, options: ServiceSettings, desk: Desk) -> None:
-    """Have these routes answer for the memory's owner. Libraries are added to on the machine, never by a request."""
+def add_advisor_routes(app: FastAPI, options: ServiceSettings, desk: Desk) -> None:
+    """Have these routes answer for whoever asks. Libraries are added to on the machine, never by a request."""
 
     @app.post(
         "/v1/advise",
@@ -39,21 +39,21 @@ def add_advisor_routes(app: FastAPI, memory: Memory, options: ServiceSettings, d
         async with desk.place(request) as place:
             asked = read(AdviceOptions, in_the_address(request))
             content = await place.body(options.max_upload_bytes)
-            return document(await place.do(lambda: _advice(memory, asked, content)))
+            return document(await place.do(lambda: _advice(place.memory, asked, content)))
 
     @app.get("/v1/advisors", responses=REFUSALS)
     async def advisors(request: Request) -> Response:
         """The advisors there are."""
         async with desk.place(request) as place:
             await place.body(0)
-            return document({"advisors": [asdict(one) for one in await place.do(memory.advisors.all)]})
+            return document({"advisors": [asdict(one) for one in await place.do(lambda: place.memory.advisors.all())]})
 
     @app.get("/v1/advisors/{name}", responses=REFUSALS)
     async def library(request: Request, name: str) -> Response:
         """What is in an advisor's library."""
         async with desk.place(request) as place:
             await place.body(0)
-            return document(await place.do(lambda: _library(memory, name)))
+            return document(await place.do(lambda: _library(place.memory, name)))
 
 
 def _advice(memory: Memory, asked: AdviceOptions, picture: bytes) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from typing import Any, Final, TypeVar
@@ -14,20 +14,26 @@ from uuid import UUID
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
 
 from seemory import __version__
 from seemory.errors import SeemoryError
 from seemory.memory import Memory
 from seemory.metrics import SECONDS, Metrics
+from seemory.service.admission import Admission
 from seemory.service.advising import add_advisor_routes
 from seemory.service.desk import Desk, Gone
-from seemory.service.guard import Guard
+from seemory.service.guard import Guard, is_loopback
+from seemory.service.memories import Memories
+from seemory.service.rates import Rates
 from seemory.service.refusals import Refused, document, refusal, status_of
 from seemory.service.requests import A_PICTURE, BINARY, REFUSALS, in_the_address, is_picture, read, read_json, wrong
 from seemory.service.schemas import AddedItem, Answer, Refusal, Search, SearchOptions
 from seemory.settings import ServiceSettings
+from seemory.store.keys import Keys, Scope
 from seemory.telemetry import COUNTERS
 
 log = logging.getLogger(__name__)
@@ -56,7 +62,11 @@ def make_app(memory: Memory, options: ServiceSettings, metrics: Metrics, lifespa
         redoc_url=None,
         lifespan=lifespan,
     )
-    desk = Desk(most=options.queue, timeout_s=options.timeout_s)
+    local = options.keys == "auto" and is_loopback(options.host)
+    admission = Admission(
+        lambda: Keys(memory.database), Rates(options.rate), owner=memory.owner, here=local, all_=options.keys == "none"
+    )
+    desk = Desk(admission, Memories(memory), most=options.queue, timeout_s=options.timeout_s)
     app.state.desk = desk
     metrics.counter("seemory_requests_total", "Requests, by route and status.")
     metrics.histogram("seemory_request_seconds", "Time of a request, by route.", SECONDS)
@@ -65,16 +75,28 @@ def make_app(memory: Memory, options: ServiceSettings, metrics: Metrics, lifespa
     for name, counter in COUNTERS.items():
         metrics.growing(f"seemory_{name}_total", counter.says, lambda counter=counter: float(counter.value))  # type: ignore[misc]
     _add_routes(app, memory, options, metrics, desk)
-    add_advisor_routes(app, memory, options, desk)
+    add_advisor_routes(app, options, desk)
     _add_handlers(app, metrics)
-    return Guard(app, metrics)
+    return Guard(_with_cors(app, options.origins), metrics, local=local, origins=options.origins)
+
+
+def _with_cors(app: FastAPI, origins: Sequence[str]) -> ASGIApp:
+    if not origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=origins,
+        allow_methods=["GET", "POST", "DELETE"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-Id"],
+        expose_headers=["Location", "X-Request-Id", "Retry-After"],
+    )
 
 
 def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics: Metrics, desk: Desk) -> None:
-    async def ask(request: Request, work: Callable[[], T], most_bytes: int = 0) -> T:
-        async with desk.place(request) as place:
-            await place.body(most_bytes)
-            return await place.do(work)
+    async def ask(request: Request, work: Callable[[Memory], T], scope: Scope = "read") -> T:
+        async with desk.place(request, scope) as place:
+            await place.body(0)
+            return await place.do(lambda: work(place.memory))
 
     @app.post(
         "/v1/search",
@@ -96,7 +118,7 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
             else:
                 asked = read_json(Search, request, await place.body(_MOST_JSON))
                 given = asked.model_dump(include={"like", "weights", "fusion", "language"})
-            return document(await place.do(lambda: _answer(memory, asked, given)))
+            return document(await place.do(lambda: _answer(place.memory, asked, given)))
 
     @app.post(
         "/v1/items",
@@ -109,16 +131,16 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
         """The item that the picture in the body became."""
         if not is_picture(request):
             raise Refused(415, "NoPicture", "send the picture's bytes as the body, with their Content-Type")
-        async with desk.place(request) as place:
+        async with desk.place(request, "write") as place:
             content = await place.body(options.max_upload_bytes)
-            added = await place.do(lambda: memory.add(content))
+            added = await place.do(lambda: place.memory.add(content))
         headers = {"Location": f"/v1/items/{added.item_id}"}
         return document(asdict(added), 201 if added.new else 200, headers)
 
     @app.get("/v1/items/{item_id}", responses=REFUSALS)
     async def get(request: Request, item_id: UUID) -> Response:
         """All that is known of an item."""
-        return document(asdict(await ask(request, lambda: memory.get(item_id))))
+        return document(asdict(await ask(request, lambda memory: memory.get(item_id))))
 
     @app.get(
         "/v1/items/{item_id}/thumbnail",
@@ -127,7 +149,7 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
     )
     async def thumbnail(request: Request, item_id: UUID) -> Response:
         """The stored small picture."""
-        small = await ask(request, lambda: memory.thumbnail(item_id))
+        small = await ask(request, lambda memory: memory.thumbnail(item_id))
         if small is None:
             raise Refused(404, "ItemNotFound", f"there is no item {item_id}, or no small picture of it")
         return Response(small, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
@@ -135,7 +157,7 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
     @app.delete("/v1/items/{item_id}", status_code=204, responses=REFUSALS, response_class=Response)
     async def forget(request: Request, item_id: UUID) -> Response:
         """Remove an item; the bytes that were uploaded go with their last item."""
-        if not await ask(request, lambda: memory.forget([item_id])):
+        if not await ask(request, lambda memory: memory.forget([item_id]), "write"):
             raise Refused(404, "ItemNotFound", f"there is no item {item_id}")
         return Response(status_code=204)
 
@@ -150,9 +172,10 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
         name = await asyncio.wait_for(asyncio.to_thread(lambda: memory.encoder_name), options.timeout_s)
         return document({"status": "ready", "model": name})
 
-    @app.get("/metrics", response_class=Response)
-    async def figures() -> Response:
-        """What Prometheus reads."""
+    @app.get("/metrics", response_class=Response, responses=REFUSALS)
+    async def figures(request: Request) -> Response:
+        """What Prometheus reads, which is about all owners."""
+        await desk.admit(request, "admin")
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 

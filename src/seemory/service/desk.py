@@ -13,7 +13,11 @@ from starlette.requests import ClientDisconnect, Request
 
 from seemory.batching import Ticket, waiting_with
 from seemory.errors import Busy, TookTooLong
+from seemory.memory import Memory
+from seemory.service.admission import Admission, Caller
+from seemory.service.memories import Memories
 from seemory.service.refusals import Refused
+from seemory.store.keys import Scope
 
 T = TypeVar("T")
 
@@ -25,7 +29,9 @@ class Gone(Exception):
 class Place:
     """One request that was taken in."""
 
-    def __init__(self, request: Request, ticket: Ticket, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, request: Request, ticket: Ticket, pool: ThreadPoolExecutor, memory: Memory) -> None:
+        self.memory = memory
+        """Of the owner on whose behalf it is asked."""
         self._request = request
         self._ticket = ticket
         self._pool = pool
@@ -95,8 +101,17 @@ class Place:
 class Desk:
     """Takes in at most so many requests at once; a request keeps its place until its thread is done."""
 
-    def __init__(self, *, most: int, timeout_s: float) -> None:
-        """Nothing is started yet."""
+    def __init__(self, admission: Admission, memories: Memories, *, most: int, timeout_s: float) -> None:
+        """Nothing is started yet.
+
+        Args:
+            admission: tells who asks.
+            memories: what is theirs.
+            most: requests at once.
+            timeout_s: how long one may take.
+        """
+        self._admission = admission
+        self._memories = memories
         self._most = most
         self._timeout_s = timeout_s
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="request")
@@ -104,23 +119,44 @@ class Desk:
         """How many are under way."""
 
     @asynccontextmanager
-    async def place(self, request: Request) -> AsyncIterator[Place]:
-        """A place for a request.
+    async def place(self, request: Request, scope: Scope = "read") -> AsyncIterator[Place]:
+        """A place for a request, with the memory of whoever asks.
 
         Raises:
             Busy: there is none.
+            Refused: whoever asks may not.
+            TookTooLong: the database did not say in time who it is.
         """
         if self.taken >= self._most:
             raise Busy(f"{self._most} requests are under way already: try again in a moment")
         self.taken += 1
-        place = Place(request, Ticket(self._timeout_s), self._pool)
+        under_way: asyncio.Future[Any] | None = None
         try:
-            yield place
+            ticket = Ticket(self._timeout_s)
+            caller = await self.admit(request, scope)
+            place = Place(request, ticket, self._pool, self._memories.of(caller.owner))
+            try:
+                yield place
+            finally:
+                under_way = place.work
         finally:
-            if place.work is None or place.work.done():
+            if under_way is None or under_way.done():
                 self._leave()
             else:
-                place.work.add_done_callback(self._leave)
+                under_way.add_done_callback(self._leave)
+
+    async def admit(self, request: Request, scope: Scope) -> Caller:
+        """Who asks, which the log is told as well. Raises as `place` does, but for `Busy`."""
+        if not self._admission.needs_look(request):
+            caller = self._admission.caller(request, scope)
+        else:
+            look = asyncio.get_running_loop().run_in_executor(None, self._admission.caller, request, scope)
+            try:
+                caller = await asyncio.wait_for(look, self._timeout_s)
+            except TimeoutError:
+                raise TookTooLong("the database did not answer in time: try again soon") from None
+        request.state.caller = caller
+        return caller
 
     def _leave(self, _: object = None) -> None:
         self.taken -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import ceil
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -43,9 +44,9 @@ RETRY_S: Final = 1
 class Refused(Exception):
     """A request that is refused before the memory is asked."""
 
-    def __init__(self, status: int, kind: str, message: str) -> None:
+    def __init__(self, status: int, kind: str, message: str, *, retry_s: float = RETRY_S) -> None:
         super().__init__(message)
-        self.status, self.kind = status, kind
+        self.status, self.kind, self.retry_s = status, kind, retry_s
 
 
 def document(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -62,7 +63,7 @@ def status_of(error: errors.SeemoryError) -> int:
 def refusal(error: errors.SeemoryError | Refused) -> Response:
     """The answer: `{"error": {"type": …, "message": …}}`."""
     if isinstance(error, Refused):
-        return _said(error.status, error.kind, str(error))
+        return _said(error.status, error.kind, str(error), error.retry_s)
     status = status_of(error)
     told = _OURS.get(status, str(error))
     if isinstance(error, errors.TookTooLong):
@@ -75,6 +76,8 @@ def failure() -> Response:
     return _said(500, "InternalError", _OURS[500])
 
 
-def _said(status: int, kind: str, message: str) -> Response:
-    headers = {"Retry-After": str(RETRY_S)} if status in (429, 503) else None
+def _said(status: int, kind: str, message: str, retry_s: float = RETRY_S) -> Response:
+    headers = {"Retry-After": str(ceil(retry_s))} if status in (429, 503) else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     return document({"error": {"type": kind, "message": message}}, status, headers)

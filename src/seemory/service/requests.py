@@ -11,7 +11,7 @@ from seemory.service.refusals import Refused
 from seemory.service.schemas import Refusal
 
 REFUSALS: Final[dict[int | str, dict[str, Any]]] = {
-    code: {"model": Refusal} for code in (400, 403, 404, 408, 413, 415, 421, 422, 429, 500, 503, 507)
+    code: {"model": Refusal} for code in (400, 401, 403, 404, 408, 413, 415, 421, 422, 429, 500, 503, 507)
 }
 """How each route may refuse, as the API's description has it."""
 

@@ -7,16 +7,19 @@ import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING
 
 from seemory.batching import Passed
+from seemory.contained.decoder import ContainedDecoder
 from seemory.embedding.sharing import SharedPasses
 from seemory.errors import UsageError
 from seemory.memory import Memory
 from seemory.metrics import SIZES, Metrics
-from seemory.service.guard import require_loopback
-from seemory.settings import Settings
+from seemory.service.guard import is_loopback
+from seemory.service.logs import log_to
+from seemory.settings import ServiceSettings, Settings
+from seemory.store.keys import Keys
 from seemory.telemetry import ProgressListener
 
 if TYPE_CHECKING:
@@ -35,11 +38,11 @@ def serve(settings: Settings, *, model: str | None, listen: ProgressListener, sa
         say: told where the service listens, once it does.
 
     Raises:
-        UsageError: the extra `serve` is not installed, or the address is not this machine's alone or is taken.
+        UsageError: the extra `serve` is not installed, the address is taken, or others can reach it and there are no
+            keys.
         SeemoryError: the memory cannot be opened, or its encoder not be loaded.
     """
     options = settings.service
-    require_loopback(options.host)
     try:
         import uvicorn
 
@@ -50,7 +53,16 @@ def serve(settings: Settings, *, model: str | None, listen: ProgressListener, sa
     metrics = Metrics()
     share = SharedPasses(most=options.batch_size, queue=options.queue, listen=_counting(metrics))
     listener = _listener(options.host, options.port)
-    with listener, Memory(settings, model=model, listen=listen, share=share if options.batching else None) as memory:
+    decoder = ContainedDecoder(processes=options.decoders, megabytes=options.decoder_mb, seconds=options.decoder_s)
+    with (
+        listener,
+        closing(decoder),
+        Memory(
+            settings, model=model, listen=listen, share=share if options.batching else None, decoder=decoder
+        ) as memory,
+    ):
+        require_keys(options, Keys(memory.database))
+        log_to(requests=options.log_requests)
         memory.encoder.load()
 
         @asynccontextmanager
@@ -63,6 +75,7 @@ def serve(settings: Settings, *, model: str | None, listen: ProgressListener, sa
             uvicorn.Config(
                 app,
                 log_level="warning",
+                log_config=None,
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
@@ -72,7 +85,7 @@ def serve(settings: Settings, *, model: str | None, listen: ProgressListener, sa
         )
         host, port = listener.getsockname()[:2]
         address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        say(f"Serving {memory.owner}'s {memory.collection} with {memory.encoder_name} at {address}; Ctrl-C stops")
+        say(f"Serving {_whose(memory, options)} with {memory.encoder_name} at {address}; Ctrl-C stops")
         # uvicorn raises the signal that stopped it once more when all is done: then it means nothing any more.
         before = [(one, signal.signal(one, _unheard)) for one in (signal.SIGTERM, signal.SIGINT)]
         try:
@@ -80,6 +93,28 @@ def serve(settings: Settings, *, model: str | None, listen: ProgressListener, sa
         finally:
             for one, handler in before:
                 signal.signal(one, handler)
+
+
+def require_keys(options: ServiceSettings, keys: Keys) -> None:
+    """Refuse to answer just anybody who can reach the address.
+
+    Raises:
+        UsageError: others than this machine can, there is no key yet, and it was not said that nobody needs one.
+    """
+    if options.keys != "none" and not is_loopback(options.host) and not keys.any():
+        raise UsageError(
+            f"{options.host!r} is not this machine alone, and there is no key yet that would tell who asks: make one "
+            f"(seemory keys create --owner NAME --scope read), or serve on 127.0.0.1; if whoever reaches the port may "
+            f"do everything, say --keys none"
+        )
+
+
+def _whose(memory: Memory, options: ServiceSettings) -> str:
+    if options.keys == "none":
+        return f"{memory.owner}'s {memory.collection} to anybody"
+    if options.keys == "auto" and is_loopback(options.host):
+        return f"{memory.owner}'s {memory.collection}"
+    return f"{memory.collection} to whoever has a key"
 
 
 def _unheard(_signal: int, _frame: object) -> None:

@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from seemory.child_process import own_streams
 from seemory.errors import MediaError, ModelError, ModelNotFound
+from seemory.framing import Frame, packed, read_frame
 from seemory.media.image import load_picture
 from seemory.models.encoder import Encoder
 from seemory.models.loading import load_encoder
 from seemory.types import error_text
 from seemory.worker.environment import Asked
-from seemory.worker.frames import Frame, packed, read_frame
 
 _GRACE_S = 5.0
 """So much later than its time limit a picture ends this process, if nobody else does."""
@@ -34,9 +35,9 @@ _GRACE_S = 5.0
 def main() -> None:
     """Serve the process that started this one, until it closes the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C on a terminal reaches the whole group; the worker decides
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints must not get among the answers
-    requests = io.FileIO(0, "rb", closefd=False)
+    asked_of, told_to = own_streams()
+    answers = os.fdopen(told_to, "wb")
+    requests = io.FileIO(asked_of, "rb", closefd=False)
     first = read_frame(requests)
     if first is None:
         return

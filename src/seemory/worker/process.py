@@ -6,26 +6,22 @@ limit is a wait that may end: then the process is killed, and another takes its 
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import Empty
 from threading import Condition, Lock, Thread
 from typing import Any
 
 import numpy as np
 
+from seemory.child_process import ChildProcess
+from seemory.framing import Frame
 from seemory.types import Vector, error_text
 from seemory.worker.environment import Asked
-from seemory.worker.frames import Frame, packed, read_frame
 
 LOADING_S = 600.0
 """How long a model may load, fetching included."""
@@ -34,9 +30,6 @@ RETRY_S = 30.0
 UNDYING = 3
 """Killed processes that are still there (a dead disk, a driver) before no further one is started."""
 _LONGEST_PATH = 32_768
-
-# Not `-m`, which would put the working folder before everything else on the module path.
-_BOOT = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from seemory.worker.child import main; main()"
 
 
 class TimedOut(Exception):
@@ -243,48 +236,32 @@ class _Clock:
 
 
 class _Child:
-    """One started process and the thread that reads its answers."""
+    """One started process, which loads by itself."""
 
     def __init__(self, asked: Asked) -> None:
-        if getattr(sys, "frozen", False):  # its executable is the program, which would start itself again and again
-            raise OSError("a frozen program has no Python to run the model in")
-        paths = [path for path in sys.path if path] + [str(Path(__file__).parents[2])]
-        # Unbuffered: a fork while another thread reads would copy a buffer's lock as it is.
-        self._popen = subprocess.Popen(
-            [sys.executable, "-P", "-c", _BOOT, json.dumps(paths)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-        )
-        self._pipe = Lock()
+        self._process = ChildProcess("seemory.worker.child", "seemory-answers")
         self.ready = False
-        self._frames: SimpleQueue[Frame | None] = SimpleQueue()
-        self._write(packed(asked.as_json()))
-        try:
-            Thread(target=self._read, name="seemory-answers", daemon=True).start()
-        except RuntimeError:
-            self.kill()
-            raise
+        self._process.tell(asked.as_json())
 
     @property
     def alive(self) -> bool:
         """Whether it runs, or hangs."""
-        return self._popen.poll() is None
+        return self._process.alive
 
     @property
     def pid(self) -> int:
         """The id of the process."""
-        return self._popen.pid
+        return self._process.pid
 
     def wait_until_ready(self, limit_s: float) -> dict[str, Any]:
         """What records say of the model, once it is loaded. Raises CannotLoad."""
         try:
-            frame = self._frames.get(timeout=limit_s)
+            frame = self._process.answers.get(timeout=limit_s)
         except Empty:
             raise CannotLoad(f"ModelError: the model was not loaded within {limit_s:g} s") from None
         if frame is None:
-            raise CannotLoad(f"ModelError: the model's process ended while it was loading ({self._how()})")
+            how = self._process.how_it_ended
+            raise CannotLoad(f"ModelError: the model's process ended while it was loading ({how})")
         if "failed" in frame[0]:
             raise CannotLoad(frame[0]["failed"])
         self.ready = True
@@ -293,48 +270,16 @@ class _Child:
 
     def ask(self, document: dict[str, Any], payload: bytes, limit_s: float) -> Frame:
         """The answer. Raises queue.Empty when the limit is over, ProcessDied."""
-        self._write(packed(document, payload))
-        frame = self._frames.get(timeout=max(0.0, limit_s))
+        self._process.tell(document, payload)
+        frame = self._process.answers.get(timeout=max(0.0, limit_s))
         if frame is None:
-            raise ProcessDied(f"the model's process ended over this picture ({self._how()})")
+            raise ProcessDied(f"the model's process ended over this picture ({self._process.how_it_ended})")
         return frame
 
     def kill(self) -> None:
-        """End it at once; the thread that reads from it takes leave of it."""
-        with suppress(OSError):
-            self._popen.kill()
+        """End it at once."""
+        self._process.kill()
 
     def forget(self) -> None:
-        """Close this process's ends of pipes that are another's. That one's child is not ours to wait for."""
-        self._popen.returncode = 0
-        for pipe in (self._popen.stdin, self._popen.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
-
-    def _write(self, frame: bytes) -> None:
-        assert self._popen.stdin is not None
-        with self._pipe, suppress(OSError, ValueError):  # it has ended, and the pipe is closed: the reader says so
-            while frame:
-                frame = frame[self._popen.stdin.write(frame) :]
-
-    def _read(self) -> None:
-        assert self._popen.stdin is not None
-        assert self._popen.stdout is not None
-        try:
-            while (frame := read_frame(self._popen.stdout)) is not None:
-                self._frames.put(frame)
-        finally:
-            self._popen.wait()
-            self._frames.put(None)
-            with self._pipe, suppress(OSError):
-                self._popen.stdout.close()
-                self._popen.stdin.close()
-
-    def _how(self) -> str:
-        code = self._popen.returncode
-        if code is None or code >= 0:
-            return f"exit code {code}"
-        with suppress(ValueError):
-            return signal.Signals(-code).name
-        return f"signal {-code}"
+        """Close this process's ends of pipes that are another's."""
+        self._process.forget()

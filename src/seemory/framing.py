@@ -1,4 +1,4 @@
-"""What goes over the pipes between a worker and its model's process: a small JSON document, and bytes behind it."""
+"""What goes over the pipes between a program and a process of its own: a small JSON document, and bytes behind it."""
 
 from __future__ import annotations
 
@@ -24,12 +24,17 @@ def packed(document: dict[str, Any], payload: bytes = b"") -> bytes:
     return _HEAD.pack(len(text), len(payload)) + text + payload
 
 
-def read_frame(stream: Readable) -> Frame | None:
-    """The next frame; None where the stream ends, also where it ends in the middle of one."""
+def read_frame(stream: Readable, most: int | None = None) -> Frame | None:
+    """The next frame; None where the stream ends, also where it ends in the middle of one.
+
+    Where a frame announces more than `most` bytes, nothing of it is read, and that is the end as well.
+    """
     head = _exactly(stream, _HEAD.size)
     if head is None:
         return None
     sizes = _HEAD.unpack(head)
+    if most is not None and sum(sizes) > most:
+        return None
     text, payload = _exactly(stream, sizes[0]), _exactly(stream, sizes[1])
     return None if text is None or payload is None else (json.loads(text), payload)
 

@@ -1,0 +1,1 @@
+"""Strangers' pictures, decoded in processes that can do little: bounded memory and time, no files, no settings."""
