@@ -68,11 +68,12 @@ def test_bombs_cost_the_decoder_and_not_the_server(opened: Opened) -> None:
     before = server.memory_info().rss
     gif = io.BytesIO()
     Image.new("P", (16_000, 12_000)).save(gif, "GIF")
+    # A busy machine may need longer than a request has: that is 503, and costs no more.
     bombs = {
-        "a PNG of half a gigabyte": (black_png(14_000, 14_000), {422}),
+        "a PNG of half a gigabyte": (black_png(14_000, 14_000), {422, 503}),
         "a PNG that is larger than allowed": (black_png(60_000, 60_000), {413}),
-        "a GIF": (gif.getvalue(), {422}),
-        "a JPEG of scans": (jpeg_of_scans(), {422}),
+        "a GIF": (gif.getvalue(), {422, 503}),
+        "a JPEG of scans": (jpeg_of_scans(), {422, 503}),
     }
     for name, (content, expected) in bombs.items():
         assert len(content) < 3_000_000, name
