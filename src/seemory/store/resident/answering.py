@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seemory.store.choice import LARGEST_EF, TIES, Ask, Choice
+from seemory.store.choice import LARGEST_EF, Ask, Choice
 from seemory.store.connect import Connection, Database
 from seemory.store.nearest import Found, Observer
 from seemory.store.resident.confirming import MOST_RECENT, Confirmed, confirm, tune
@@ -17,6 +17,9 @@ _SEARCHES = 3
 
 _REFRESH_ROWS = 500
 """Rows written since the copy was made that have it brought up to date; each costs a search about a microsecond."""
+
+_SPARE = 2
+"""So many more rows are looked up than are wanted: some may be of files that are gone. Each costs two look-ups."""
 
 _MOST_CANDIDATES = 1_000
 _FURTHER = 20  # times as many rows are looked at where conditions left too few
@@ -35,7 +38,7 @@ class Resident:
 
     def attempt(self, ask: Ask) -> Attempt | None:
         """The search by a copy; None if there is none, or the question is not for it."""
-        if not self._limit or not ask.resident or ask.wanted + TIES > LARGEST_EF:
+        if not self._limit or not ask.resident or ask.wanted + _SPARE > LARGEST_EF:
             return None
         copy = self._shelf.find(self._key(ask.generation))
         return None if copy is None else Attempt(self, ask, copy, self._shelf.threads)
@@ -99,7 +102,7 @@ class Attempt:
         scanned = self._copy.codes.scan(stored, self._threads)
         confirmed: Confirmed | None = None
         complete = False
-        floor, limit = scanned.highest(ask.wanted + TIES) - scanned.error, ask.wanted + TIES
+        floor, limit = scanned.highest(ask.wanted + _SPARE) - scanned.error, ask.wanted + _SPARE
         for last in (False, True):
             places = scanned.reaching(floor)
             if len(places) > _MOST_CANDIDATES + 2 * ask.wanted * (_FURTHER if last else 1):
@@ -117,7 +120,7 @@ class Attempt:
             if len(found) >= ask.wanted:
                 floor = found[ask.wanted - 1][1] - scanned.error
             else:
-                floor = scanned.highest(_FURTHER * (ask.wanted + TIES)) - scanned.error
+                floor = scanned.highest(_FURTHER * (ask.wanted + _SPARE)) - scanned.error
                 limit = len(places) + _MOST_CANDIDATES * _FURTHER
         self._resident.heard(ask, confirmed, complete)
         return confirmed.found[: ask.wanted] if complete and confirmed is not None else None
