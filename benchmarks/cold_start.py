@@ -73,6 +73,8 @@ def measure(model: Path, runs: int) -> list[Row]:
             with Memory(settings) as memory:
                 memory.index(*pictures)
         environment = os.environ | {"SEEMORY_HOME": str(home), "SEEMORY_DATABASE__KEEP_WARM": "true"}
+        # An installed program is compiled once; without this one of a checkout might be compiled in every run.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         search = [seemory, "search", WORDS, "--json", "--collection"]
         commands = {
             "python -c pass": [sys.executable, "-c", "pass"],
