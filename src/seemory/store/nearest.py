@@ -25,18 +25,21 @@ Observer = Callable[[Way, Composed, Sequence[Any]], None]
 
 # Of what was asked for, a file marked as gone and an excluded item are left out here, too.
 _WITH_ITEMS = """
-SELECT near.distance, near.place, {columns}
+SELECT near.distance, {place}, {columns}
 FROM near
 JOIN seemory.item i ON i.owner_id = %s AND i.id = near.item_id
 JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i.asset_id
 WHERE {conditions}
 ORDER BY near.distance + 0, near.item_id"""
 
+_PLACE = SQL("near.place")
+_COMPARED = SQL("(SELECT count(*) FROM near)")  # fewer than were asked for: there are no more rows
+
 # The + 0 hides the distance from the index: every row is compared.
 _ALL = (
     """
 WITH near AS MATERIALIZED (
-    SELECT v.item_id, (v.embedding <=> %s) + 0 AS distance, 0 AS place
+    SELECT v.item_id, (v.embedding <=> %s) + 0 AS distance
     {candidates} ORDER BY distance, v.item_id LIMIT %s)"""
     + _WITH_ITEMS
 )
@@ -49,7 +52,7 @@ WITH passing AS MATERIALIZED (
     FROM seemory.item i JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i.asset_id
     WHERE i.owner_id = %s AND {conditions}),
 near AS MATERIALIZED (
-    SELECT v.item_id, (v.embedding <=> %s) + 0 AS distance, 0 AS place
+    SELECT v.item_id, (v.embedding <=> %s) + 0 AS distance
     FROM {table} v
     WHERE v.owner_id = %s AND v.item_id = ANY ((SELECT ids FROM passing)::uuid[]) AND v.embedding IS NOT NULL
     ORDER BY distance, v.item_id LIMIT %s)"""
@@ -151,6 +154,7 @@ def _by_index(
     statement = SQL(_INDEXED).format(
         candidates=candidates,
         conditions=ask.clause,
+        place=_PLACE,
         columns=SQL(ask.columns),
         column=ann_index.indexed_column(ask.generation),
     )
@@ -182,26 +186,26 @@ def _compared(
     connection: psycopg.Connection[Any], owner: str, ask: Ask, way: Way, observe: Observer | None
 ) -> list[Row]:
     table, query = Identifier("seemory", ask.generation.table), Halfvec(ask.vector)
-    columns = SQL(ask.columns)
 
-    def run(statement: Composed, values: Sequence[Any]) -> list[Row]:
+    def run(statement: str, values: Sequence[Any], **parts: Composed) -> list[Row]:
+        composed = SQL(statement).format(
+            table=table, conditions=ask.clause, columns=SQL(ask.columns), place=_COMPARED, **parts
+        )
         if observe is not None:
-            observe(way, statement, values)
+            observe(way, composed, values)
         with connection.cursor(binary=True) as cursor:
-            return cursor.execute(statement, values).fetchall()
+            return cursor.execute(composed, values).fetchall()
 
     if way == "filter first":
-        values = [owner, *ask.values, query, owner, ask.wanted, owner, *ask.values]
-        return run(SQL(_FILTER_FIRST).format(table=table, conditions=ask.clause, columns=columns), values)
+        return run(_FILTER_FIRST, [owner, *ask.values, query, owner, ask.wanted, owner, *ask.values])
     if not ask.filtered:
+        most = ask.wanted + TIES
         candidates = SQL(_UNFILTERED).format(table=table)
-        values = [query, owner, ask.wanted + TIES, owner, *ask.values]
-        found = run(SQL(_ALL).format(candidates=candidates, conditions=ask.clause, columns=columns), values)
-        if len(found) >= ask.wanted:
+        found = run(_ALL, [query, owner, most, owner, *ask.values], candidates=candidates)
+        if len(found) >= ask.wanted or (found and found[0][1] < most):  # enough, or the owner has no more rows
             return found
     candidates = SQL(CANDIDATES).format(table=table, conditions=ask.clause)
-    values = [query, owner, *ask.values, ask.wanted, owner, *ask.values]
-    return run(SQL(_ALL).format(candidates=candidates, conditions=ask.clause, columns=columns), values)
+    return run(_ALL, [query, owner, *ask.values, ask.wanted, owner, *ask.values], candidates=candidates)
 
 
 def _found(rows: list[Row], wanted: int) -> list[Found]:
