@@ -42,6 +42,16 @@ def test_nearest_first_with_its_cosine(query: Query, ten: Generation) -> None:
     np.testing.assert_allclose([hit.cosine for hit in found], [unit(n) @ unit(3) for n in expected], atol=2e-3)
 
 
+def test_all_there_is_is_compared_once(query: Query, ten: Generation) -> None:
+    """The first answer tells that the owner has no more rows; only one that was cut off is asked for again."""
+    assert len(query.explain(ten, unit(3), limit=100).steps) == 1
+    with query._database.transaction(query.owner) as connection:
+        connection.execute("UPDATE seemory.asset SET missing_at = now() WHERE uri <> '/3.jpg' AND uri <> '/9.jpg'")
+    assert len(query.explain(ten, unit(3), limit=100).steps) == 1
+    assert len(query.explain(ten, unit(3), limit=3).steps) == 2
+    assert uris(query.nearest(ten, unit(3), limit=3)) == uris(query.nearest(ten, unit(3), limit=100))
+
+
 def test_length_of_the_query_does_not_matter(query: Query, ten: Generation) -> None:
     assert uris(query.nearest(ten, unit(3) * 7)) == uris(query.nearest(ten, unit(3)))
 
