@@ -135,6 +135,37 @@ def test_a_hostile_checkpoint(tmp_path, mark, capfd):
         assert not mark.exists(), name
 
 
+def test_a_hostile_head(tmp_path, mark, capfd):
+    run = tmp_path / "run"
+    run.mkdir()
+    head = run / "head.safetensors"
+    for name, content in hostile(mark).items():
+        head.write_bytes(content)
+        refused(capfd, head, "align", "evaluate", str(run))
+        assert not mark.exists(), name
+    weights = b"\0" * 16
+    config = json.dumps({"features": ["a"], "out": 8})
+    for told in (
+        {"config": "{}", "pictures": "{}", "texts": "{}"},
+        {"config": config, "pictures": "[]", "texts": "{}"},
+        {
+            "config": config,
+            "pictures": json.dumps({"width": {"tokens": -7}}),
+            "texts": json.dumps({"width": {"pooled": 8}}),
+        },
+        {
+            "config": config,
+            "pictures": json.dumps({"width": {"tokens": "x"}}),
+            "texts": json.dumps({"width": {"pooled": 8}}),
+        },
+    ):
+        document = {"pooled": {"dtype": "F32", "shape": [2, 2], "data_offsets": [0, 16]}, "__metadata__": told}
+        header = json.dumps(document).encode()
+        head.write_bytes(struct.pack("<Q", len(header)) + header + weights)
+        refused(capfd, head, "align", "evaluate", str(run))
+    refused(capfd, tmp_path / "absent", "align", "evaluate", str(tmp_path / "absent"))
+
+
 def test_hostile_captions_and_networks(tmp_path, mark, capfd, photos):
     captions = tmp_path / "captions.csv"
     options = ["--images", str(photos), "--text-encoder", "seemory-mini", "--home", str(tmp_path / "home")]

@@ -1,4 +1,4 @@
-"""Commands of the alignment lab: scenes, features, train."""
+"""Commands of the alignment lab: scenes, features, train, evaluate."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from seemory.errors import UsageError
 
 if TYPE_CHECKING:
     from seemory.alignment.nets import PictureNet
+    from seemory.alignment.splits import Split
     from seemory.models.encoder import Encoder
 
 _file = click.Path(path_type=Path, dir_okay=False)
@@ -108,6 +109,43 @@ def train(config: Path, out: Path | None, fresh: bool, json_: bool) -> int:
     if outcome.stopped:
         click.echo(f"stopped: {outcome.stopped}", err=True)
     return 1 if outcome.stopped else 0
+
+
+@align.command()
+@click.argument("run", type=_folder)
+@click.option("--features", "folders", type=_folder, multiple=True, help="By default those the run was trained on.")
+@click.option("--split", type=click.Choice(["train", "val", "test"]), default="test", show_default=True)
+@click.option("--width", "widths", type=click.IntRange(1), multiple=True, help="A prefix to measure at; repeatable.")
+@click.option("--html", type=_file, help="Write the drawn report as a page.")
+@click.option("--images", type=_folder, help="The folder of the pictures, to be shown with the examples.")
+@click.option("--umap", is_flag=True, help="Draw UMAP's map beside t-SNE's; needs the extra umap.")
+@as_json
+def evaluate(
+    run: Path,
+    folders: tuple[Path, ...],
+    split: Split,
+    widths: tuple[int, ...],
+    html: Path | None,
+    images: Path | None,
+    umap: bool,
+    json_: bool,
+) -> None:
+    """Measure the heads of RUN over a whole gallery: recall both ways at every width, and what the space looks like."""
+    _require_torch()
+    from seemory.alignment.evaluating import evaluate as measure
+    from seemory.alignment.report import example_tables, page, recall_table
+    from seemory.evaluation.report import as_lines, write_page
+
+    found = measure(run, folders, split=split, widths=widths)
+    if html is not None:
+        write_page(page(found, images=images, umap=umap), html)
+    if json_:
+        print_json(found.as_json() | {"html": html})
+        return
+    for table in (recall_table(found), *example_tables(found)):
+        click.echo("\n".join([*as_lines(table), ""]))
+    if html is not None:
+        click.echo(f"the drawn report is in {html}", err=True)
 
 
 @align.command()

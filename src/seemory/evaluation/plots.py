@@ -1,37 +1,23 @@
-"""Spaces drawn, side by side: SVG for a page that may be light or dark. The only module that draws with matplotlib."""
+"""Spaces drawn, side by side: SVG for a page that may be light or dark."""
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from seemory.evaluation.drawing import COLOURS as _COLOURS
+from seemory.evaluation.drawing import STYLE as _STYLE
+from seemory.evaluation.drawing import as_svg as _svg
+from seemory.evaluation.drawing import panels as _panels
+from seemory.evaluation.drawing import shortened as _short
 from seemory.evaluation.geometry import Numbers, maps, nearest_cosines, pair_cosines
 from seemory.types import Vectors
 
-_INK = "#010203"  # becomes the page's own colour of text
-# Okabe & Ito's colours without black, which a dark page would hide; told apart by the colour-blind.
-_COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#0072b2", "#d55e00", "#bda800", "#7a68c9")
 _OTHERS = "#9a9a9a"
-_STYLE = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "seemory",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "text.color": _INK,
-    "axes.edgecolor": _INK,
-    "axes.labelcolor": _INK,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": _INK,
-    "ytick.color": _INK,
-}
 
 
 def cosines_svg(spaces: Sequence[tuple[str, Vectors]]) -> str:
@@ -111,17 +97,6 @@ def maps_svg(spaces: Sequence[tuple[str, Vectors]], labels: Sequence[str | None]
         return _svg(figure)
 
 
-def _panels(count: int, height: float, *, sharex: bool = False, sharey: bool = False) -> tuple[Figure, list[Axes]]:
-    """A figure with so many panels, two in a row."""
-    rows = (count + 1) // 2
-    figure = Figure(figsize=(9.6, height * rows), layout="constrained")
-    made = figure.subplots(rows, min(count, 2), squeeze=False, sharex=sharex, sharey=sharey)
-    axes = list(made.ravel())
-    for spare in axes[count:]:
-        spare.set_visible(False)
-    return figure, axes[:count]
-
-
 def _scatter(axis: Axes, points: Numbers, labels: Sequence[str | None], named: Sequence[str]) -> None:
     held = np.array([label or "" for label in labels])
     rest = ~np.isin(held, named)
@@ -145,15 +120,3 @@ def _scatter(axis: Axes, points: Numbers, labels: Sequence[str | None], named: S
 
 def _shares(cosines: Numbers) -> Numbers:
     return np.full(len(cosines), 1 / max(1, len(cosines)))
-
-
-def _short(text: str, most: int = 28) -> str:
-    plain = text.encode("utf-8", "backslashreplace").decode().replace("$", r"\$")  # a pair of $ would be a formula
-    return plain if len(plain) <= most else plain[: most - 1] + "…"
-
-
-def _svg(figure: Figure) -> str:
-    written = io.StringIO()
-    figure.savefig(written, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = written.getvalue()
-    return text[text.index("<svg") :].replace(_INK, "currentColor")
