@@ -6,12 +6,14 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
+from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, get_args
 from uuid import UUID
 
-from seemory.errors import ItemNotFound, UsageError
+from seemory.errors import ItemNotFound, ModelUnavailable, UsageError
 from seemory.rooms import Rooms
 from seemory.settings import Settings, read_settings
 from seemory.telemetry import ProgressListener, ignore
@@ -34,9 +36,12 @@ if TYPE_CHECKING:
     from seemory.models.encoder import Encoder, Sharing
     from seemory.reembedding.backfilling import BackfillReport
     from seemory.reembedding.blue_green import Reembedding
+    from seemory.remembering.recalling import Recalled
+    from seemory.remembering.rememberer import MemoryReport
     from seemory.search.routing import RouteName
     from seemory.store.connect import Database
     from seemory.store.explaining import Explanation
+    from seemory.store.memories import Remembered
     from seemory.zero_shot import LabelScore
 
 Paths = str | os.PathLike[str]
@@ -443,6 +448,71 @@ class Memory:
     def prefer_defaults(self) -> None:
         """Forget the saved channel weights: the settings' count again."""
         self._rooms.wordbook.preferences.save({})
+
+    def remember(self, text: str, *, tags: Sequence[str] = (), when: datetime | None = None) -> Remembered:
+        """What became of a text that is to be remembered (docs/memory.md): a new memory, or one said once more.
+
+        Args:
+            text: what to remember.
+            tags: keywords.
+            when: when it was; without a time zone, UTC.
+
+        Raises:
+            UsageError: there is no text, or it is too long.
+        """
+        from seemory.store.memories import Saying
+
+        return self._rooms.rememberer.remember(Saying(text, tuple(tags), when))
+
+    def remember_from(self, *files: Paths, listen: ProgressListener = ignore) -> MemoryReport:
+        """The report of remembering all texts of .txt, .md and .jsonl files; bad ones are counted and named.
+
+        Raises:
+            UsageError: a file cannot be read, or is none of these.
+        """
+        from seemory.remembering.texts import read_texts
+
+        texts = [read_texts(Path(file).expanduser()) for file in files]
+        return self._rooms.rememberer.remember_all(chain.from_iterable(texts), listen)
+
+    def recall(
+        self,
+        words: str,
+        *,
+        limit: int = 10,
+        kind: Kind | None = None,
+        where: Sequence[Filter | str] = (),
+    ) -> list[Recalled]:
+        """What is remembered of words, best first: texts, pictures and scenes, fused by rank, with what was said.
+
+        Args:
+            words: as for `search`, quotes and `-word` too.
+            limit: how many.
+            kind: only images, scenes or texts.
+            where: conditions, as for `search`.
+
+        Raises:
+            UsageError: nothing was asked for, or something of it is wrong.
+        """
+        from seemory.remembering.recalling import told
+        from seemory.search.channels import Page
+        from seemory.search.scenes import Wanted
+
+        if kind is not None and kind not in get_args(Kind):
+            raise UsageError(f"kind is one of {', '.join(get_args(Kind))}, not {kind!r}")
+        filters = self._conditions(where)
+
+        def answer() -> list[Recalled]:
+            wanted = Wanted(Page(limit, 0, None, kind, filters), {}, group=False)
+            try:
+                hits = self._rooms.scene_finder(self._rooms.recaller()).find(words, (), wanted)
+            except ModelUnavailable:
+                if self._rooms.generations.live(self.collection, owner=self.owner) is not None:
+                    raise
+                return []  # there are texts alone, and none has anything of the words
+            return told(hits, self._rooms.query, self._rooms.memories)
+
+        return self._rooms.steadily(answer)
 
     def get(self, item: UUID | str) -> Item:
         """One item, by id, unique beginning of an id, or path.

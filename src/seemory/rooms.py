@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from seemory.describing.wordbook import Wordbook
 from seemory.encoders import UNNAMED, Encoders
-from seemory.errors import CollectionMismatch, EncoderChanged, GenerationsChanged, ModelError, UsageError
+from seemory.errors import (
+    CollectionMismatch,
+    EncoderChanged,
+    GenerationsChanged,
+    ModelError,
+    ModelUnavailable,
+    UsageError,
+)
 from seemory.settings import Settings
 from seemory.telemetry import ProgressListener
 from seemory.types import Generation
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
     from seemory.models.encoder import Sharing
     from seemory.models.speech import SpeechModel
     from seemory.reembedding.blue_green import Reembedding
+    from seemory.remembering.rememberer import Rememberer
     from seemory.search.scenes import SceneFinder
     from seemory.search.searcher import Searcher
     from seemory.search.terms import Terms
@@ -35,6 +43,7 @@ if TYPE_CHECKING:
     from seemory.store.generations import Generations
     from seemory.store.items import Items
     from seemory.store.libraries import Libraries
+    from seemory.store.memories import Memories
     from seemory.store.query import Query
     from seemory.store.scenes import Scenes
 
@@ -154,6 +163,22 @@ class Rooms:
         return Adder(self.items, self.targets, kept, accepts, together=self._together)
 
     @cached_property
+    def memories(self) -> Memories:
+        """What the owner asked to be remembered."""
+        from seemory.store.memories import Memories
+
+        options = self.settings
+        return Memories(self.database, options.owner, self.collection, options.search.language)
+
+    @cached_property
+    def rememberer(self) -> Rememberer:
+        """Remembers texts."""
+        from seemory.remembering.rememberer import Rememberer
+
+        options = self.settings.memory
+        return Rememberer(self.memories, self.wordbook.sentences, same=options.same, alike=options.alike)
+
+    @cached_property
     def libraries(self) -> Libraries:
         """The owner's advisors and their works."""
         from seemory.store.libraries import Libraries
@@ -239,6 +264,15 @@ class Rooms:
             return Searcher(self.query, live, self.encoders.of(live))
         except (ModelError, EncoderChanged) as error:  # what is stored can still be compared
             return Searcher(self.query, live, AbsentEncoder(error))
+
+    def recaller(self) -> Searcher:
+        """Like `searcher`; where nothing was ever indexed, one that finds what was said, and sees nothing."""
+        from seemory.search.searcher import AbsentEncoder, Searcher
+
+        if self.generations.live(self.collection, owner=self.settings.owner) is not None:
+            return self.searcher()
+        none = Generation(0, self.collection, "visual", "what was said", "none", "none", 1, "live")
+        return Searcher(self.query, none, AbsentEncoder(ModelUnavailable("nothing was ever indexed")))
 
     def scene_finder(self, searcher: Searcher) -> SceneFinder:
         """Answers by all channels over the generation of a searcher, and tells of scenes what only they have."""

@@ -115,6 +115,13 @@ class SearchSettings(BaseModel):
     )
 
 
+class MemorySettings(BaseModel):
+    """What counts as said before (`seemory remember`)."""
+
+    same: float = Field(default=0.95, ge=0, le=1, description="Least cosine of two texts that are one memory.")
+    alike: float = Field(default=0.88, ge=0, le=1, description="Least cosine of two memories that are linked.")
+
+
 class DatabaseSettings(BaseModel):
     """How the database is used, and how the embedded server behaves."""
 
@@ -169,6 +176,7 @@ class Settings(BaseSettings):
     video: VideoSettings = VideoSettings()
     models: ModelSettings = ModelSettings()
     search: SearchSettings = SearchSettings()
+    memory: MemorySettings = MemorySettings()
     database: DatabaseSettings = DatabaseSettings()
     service: ServiceSettings = ServiceSettings()
 

@@ -50,6 +50,9 @@ def rows_of(eye: psycopg.Connection, owner: str) -> dict[str, list[str]]:
 LIBRARY = "private-master"
 """The advisor whose library the victim has, with the same pictures."""
 
+SAID = "The private safe behind the painting opens with 4711"
+"""What the victim has asked to be remembered."""
+
 Guess = UUID | str
 
 
@@ -138,6 +141,7 @@ def victim(home: Path, victims_folder: Path) -> Iterator[Memory]:
         assert memory.index(victims_folder).indexed == 4
         (biography := victims_folder.parent / f"{victims_folder.name}.txt").write_text("private-biography")
         assert memory.advisors.add(LIBRARY, victims_folder, biography=biography).added == 3
+        assert memory.remember(SAID).new
         yield memory
 
 

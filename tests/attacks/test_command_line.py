@@ -47,6 +47,11 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
             "--catch-up --json",
         ],
     ),
+    "remember": ("words tags when files", ["--from {guess}", "x --when {guess} --tag {guess}"]),
+    "recall": (
+        "words limit kind conditions",
+        ["{guess} --json", "private -n 100 --kind text", "x --where path~{guess}"],
+    ),
     "prefer": ("weights clear", ["--json", "--weight words={guess}", "--clear --json"]),
     "similar": ("item limit", ["{guess} --json", "{guess} -n 1000"]),
     "classify": ("file labels templates", ["{guess} --labels cat,dog --template {guess}{{}}"]),

@@ -26,7 +26,7 @@ from seemory.errors import SeemoryError
 from seemory.memory import Memory
 from seemory.store.libraries import Reference
 
-from .conftest import Guess, Loot, World, assert_no_secret, attempt, guesses, rows_of
+from .conftest import SAID, Guess, Loot, World, assert_no_secret, attempt, guesses, rows_of
 
 Worlds = tuple[World, World]
 Call = Callable[[Memory, Guess, World], object]
@@ -177,6 +177,31 @@ def _proof(memory: Memory, guess: Guess, world: World) -> object:
     return memory.advisors.proof(str(guess), work)
 
 
+def _remember(memory: Memory, guess: Guess, world: World) -> object:
+    """The very words that the victim has said are new to the thief, and like nothing that it knows."""
+    seen = []
+    for text in (f"{SAID} {guess}", SAID):
+        done = memory.remember(text, tags=[str(guess)], when=None)
+        seen.append((done.new, done.times, len(done.alike), done.waiting))
+        memory.forget([done.item_id])
+    return seen
+
+
+def _recall(memory: Memory, guess: Guess, world: World) -> object:
+    asked: list[tuple[str, dict[str, Any]]] = [
+        (str(guess), {}),
+        (SAID, {}),
+        (f'"{guess}"', {}),
+        ("private", {"kind": "text"}),
+        ("a cat", {"where": [f"path~{guess}"]}),
+    ]
+    return [attempt(lambda t=text, o=options: _told(memory.recall(t, limit=1000, **o))) for text, options in asked]  # type: ignore[misc]
+
+
+def _told(found: list[Any]) -> object:
+    return sorted((one.hit.uri, one.hit.cosine, one.text, one.times, len(one.alike)) for one in found)
+
+
 # name: (the parameters that are attacked, what is called)
 METHODS: dict[str, tuple[str, Call]] = {
     "get": ("item", lambda m, g, w: m.get(g)),
@@ -187,6 +212,8 @@ METHODS: dict[str, tuple[str, Call]] = {
     ),
     "explain": ("words image like vector plus minus limit offset kind where film", _explain),
     "thumbnail": ("item_id", lambda m, g, w: m.thumbnail(g)),  # type: ignore[arg-type]
+    "remember": ("text tags when", _remember),
+    "recall": ("words limit kind where", _recall),
     "forget": ("items", lambda m, g, w: m.forget([g])),
     "items": ("where batch", lambda m, g, w: list(m.items(where=[f"path~{g}"], batch=1))),
     "describe": (
@@ -237,6 +264,7 @@ WRITERS = {
     "index": "paths recursive prune workers retry_failed reprocess transcribe ray listen",
     "index_each": "paths recursive workers retry_failed",
     "import_vectors": "files model fingerprint column listen",
+    "remember_from": "files listen",
 }
 
 # Not an owner's to be kept out of, each with the reason (docs/security.md tells users).
@@ -353,6 +381,22 @@ def test_bytes_that_another_owner_has_are_new_to_each(
         assert not kept.exists()
         outcomes.append((added.new, again.new))
     assert outcomes[0] == outcomes[1]
+    assert rows_of(eye, victim.owner) == before
+
+
+def test_files_of_texts_that_the_victim_said_are_new_to_each(
+    new_worlds: Callable[[], Worlds], loot: Loot, victim: Memory, tmp_path: Path, eye: psycopg.Connection
+) -> None:
+    before = rows_of(eye, victim.owner)
+    (tmp_path / "texts.txt").write_text(f"{SAID}\n\n{SAID}\n\n{loot.item.uri}\n")
+    outcomes = []
+    for world in new_worlds():
+        report = world.thief.remember_from(tmp_path / "texts.txt")
+        outcomes.append((report.new, report.merged, report.bad, report.waiting))
+        found = world.thief.recall(SAID, kind="text")
+        assert {one.hit.item_id for one in found}.isdisjoint({item.item_id for item in victim.items()})
+        assert {other for one in found for other, _ in one.alike} <= {one.hit.item_id for one in found}
+    assert outcomes[0] == outcomes[1] == (2, 1, 0, None)
     assert rows_of(eye, victim.owner) == before
 
 

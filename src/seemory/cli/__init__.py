@@ -21,6 +21,7 @@ COMMANDS = OnDemand(
     {
         "seemory.cli.library": ("index", "search", "similar", "classify", "duplicates", "show", "forget"),
         "seemory.cli.words": ("describe", "prefer"),
+        "seemory.cli.memories": ("remember", "recall"),
         "seemory.cli.advisors": ("advise", "advisor"),
         "seemory.cli.reembed": ("reembed", "backfill"),
         "seemory.cli.evaluate": ("evaluate",),

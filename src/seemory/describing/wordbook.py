@@ -124,11 +124,14 @@ class Wordbook:
         if not self.descriptions.anything():
             return report
         try:
-            found = self._sentences() or self._first_sentences()
-            report.embedded += embed_sentences(self.descriptions, *found, listen)
+            report.embedded += embed_sentences(self.descriptions, *self.sentences(), listen)
         except ModelError as error:
             report.waiting = str(error)
         return report
+
+    def sentences(self) -> tuple[Generation, Encoder]:
+        """The live generation of sentence vectors, made if there is none, and its encoder. Raises ModelError."""
+        return self._sentences() or self._first_sentences()
 
     def _sentences(self, searcher: Searcher | None = None) -> tuple[Generation, Encoder] | None:
         """The live generation of sentence vectors and its encoder; the searcher's own where it is the same one."""

@@ -17,13 +17,14 @@ from seemory.store.texts import unescape
 from seemory.store.writing import stored
 from seemory.types import EmbeddingRecord, FrameFacts, Generation, Kind, SceneVectors, Vector
 
-# An item of the collection without a row is behind; with `retry`, one whose row has no vector as well.
+# An item of the collection without a row is behind; with `retry`, one whose row has no vector as well. A text that was
+# remembered shows nothing, and never has a picture's vector.
 _BEHIND = """
 FROM seemory.item i
 JOIN seemory.asset a ON a.owner_id = i.owner_id AND a.id = i.asset_id
 LEFT JOIN {table} v ON v.owner_id = i.owner_id AND v.item_id = i.id
 WHERE i.owner_id = %(owner)s AND i.collection_id = (SELECT id FROM seemory.collection WHERE name = %(collection)s)
-  AND (v.item_id IS NULL OR (%(retry)s AND v.embedding IS NULL))"""
+  AND (v.item_id IS NULL OR (%(retry)s AND v.embedding IS NULL)) AND NOT starts_with(a.uri, 'memory:')"""
 
 _STAGING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming_backlog (
