@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, get_args
 from uuid import UUID
 
-from seemory.errors import ItemNotFound, ModelUnavailable, UsageError
+from seemory.errors import ItemNotFound, ModelUnavailable, TowerMissing, UsageError
 from seemory.rooms import Rooms
 from seemory.settings import Settings, read_settings
 from seemory.telemetry import ProgressListener, ignore
@@ -494,23 +494,31 @@ class Memory:
         Raises:
             UsageError: nothing was asked for, or something of it is wrong.
         """
-        from seemory.remembering.recalling import told
+        from seemory.remembering.recalling import together, told
         from seemory.search.channels import Page
         from seemory.search.scenes import Wanted
 
         if kind is not None and kind not in get_args(Kind):
             raise UsageError(f"kind is one of {', '.join(get_args(Kind))}, not {kind!r}")
-        filters = self._conditions(where)
+        page = Page(limit, 0, None, kind, self._conditions(where))
+        rooms = self._rooms
 
         def answer() -> list[Recalled]:
-            wanted = Wanted(Page(limit, 0, None, kind, filters), {}, group=False)
+            searcher = rooms.recaller()
+            finder = rooms.scene_finder(searcher)
+            weights = {**rooms.wordbook.default_weights, **rooms.wordbook.preferences.weights()}
+            said = seen = Hits(())
+            if weights["text"] or weights["words"]:
+                said = finder.find(words, (), Wanted(page, {"visual": 0.0}, group=False, route="visual"))
             try:
-                hits = self._rooms.scene_finder(self._rooms.recaller()).find(words, (), wanted)
-            except ModelUnavailable:
-                if self._rooms.generations.live(self.collection, owner=self.owner) is not None:
+                if kind != "text" and weights["visual"]:
+                    seen = finder.find(
+                        words, (), Wanted(page, {"text": 0.0, "words": 0.0}, group=False, route="visual")
+                    )
+            except (ModelUnavailable, TowerMissing):
+                if not said and rooms.generations.live(self.collection, owner=self.owner) is not None:
                     raise
-                return []  # there are texts alone, and none has anything of the words
-            return told(hits, self._rooms.query, self._rooms.memories)
+            return told(together(said, seen, weights, limit), rooms.query, rooms.memories)
 
         return self._rooms.steadily(answer)
 

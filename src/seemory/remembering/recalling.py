@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from seemory.search.fusion import FUSIONS
 from seemory.store.memories import Memories
 from seemory.store.query import Query
 from seemory.types import Hit, Hits
@@ -40,6 +41,34 @@ class Recalled:
             "wordings": list(self.wordings),
             "alike": [{"item_id": str(other), "cosine": cosine} for other, cosine in self.alike],
         }
+
+
+def together(said: Hits, seen: Hits, weights: Mapping[str, float], limit: int) -> Hits:
+    """One ranking of what words and meaning found and what sight found, by reciprocal rank; what was said goes first.
+
+    The two count as much as their channels' `weights`. Each comes with its own ranks, so that neither a thousand
+    pictures nor a thousand texts push the others out.
+    """
+    lists = {"said": _scored(said), "seen": _scored(seen)}
+    shares = {"said": weights["text"] + weights["words"], "seen": weights["visual"]}
+    fused: dict[UUID, float] = FUSIONS["rrf"](lists, shares)
+    hits = {hit.item_id: hit for hit in seen} | {hit.item_id: hit for hit in said}
+    also = {hit.item_id: hit.reasons for hit in seen}
+    first = {item_id: n for n, item_id in enumerate([*(hit.item_id for hit in said), *(hit.item_id for hit in seen)])}
+    order = sorted(fused, key=lambda item_id: (-round(fused[item_id], 12), first[item_id]))
+    ranked = [
+        replace(
+            hits[item_id],
+            rank=rank,
+            reasons=tuple(dict.fromkeys([*also.get(item_id, ()), *hits[item_id].reasons])),
+        )
+        for rank, item_id in enumerate(order[:limit], start=1)
+    ]
+    return Hits(ranked, said.channels, "rrf")
+
+
+def _scored(hits: Hits) -> list[tuple[UUID, float]]:
+    return [(hit.item_id, -float(hit.rank)) for hit in hits]
 
 
 def told(hits: Hits, query: Query, memories: Memories) -> list[Recalled]:
