@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from seemory.exchange.vectors import ImportReport
     from seemory.index_report import FileResult, IndexReport
     from seemory.measuring.geometry import GeometryReport
+    from seemory.measuring.index_quality import IndexReport as IndexQuality
+    from seemory.measuring.index_quality import Plan
     from seemory.media.image import ReadPicture
     from seemory.models.encoder import Encoder, Sharing
     from seemory.reembedding.backfilling import BackfillReport
@@ -616,6 +618,35 @@ class Memory:
                 labels=None if labels is None else Path(labels),
                 sample=sample,
                 remedies=chosen,
+                listen=listen,
+            )
+        )
+
+    def index_quality(
+        self, *, plan: Plan | None = None, words: Sequence[str] | None = None, listen: ProgressListener = ignore
+    ) -> IndexQuality:
+        """How much of what is really nearest each kind of index finds of the collection's vectors (docs/evaluation.md).
+
+        Args:
+            plan: what is measured.
+            words: queries of the other kind; by default the items' captions and some that people search with.
+            listen: called with the progress.
+
+        Raises:
+            UsageError: the owner has too few vectors, or the plan is out of pgvector's reach.
+        """
+        from seemory.measuring.collection import index_of_collection
+
+        rooms = self._rooms
+        return rooms.steadily(
+            lambda: index_of_collection(
+                rooms.database,
+                rooms.query,
+                rooms.items,
+                rooms.live(),
+                rooms.encoders,
+                plan=plan,
+                words=words,
                 listen=listen,
             )
         )

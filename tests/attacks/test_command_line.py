@@ -86,6 +86,25 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
             "{own}/own-cat.png --encoder {guess} --pooling max --untrained --remedy none",
         ],
     ),
+    "evaluate ann": (
+        "file texts column precisions ms efs prefixes ef_construction k ask sample remedies html",
+        [
+            "--ask 1 --json",
+            "{guess} --queries {guess} --vectors {guess}",
+            "{own}/own-cat.png --m {guess}",
+            "{own}/own-cat.png --ef 10 --prefix 9 --ef-construction 64 -k 1 --precision halfvec --sample 100",
+            "--html /dev/null/x --remedy none",
+        ],
+    ),
+    "evaluate retrieval": (
+        "folder captions labels pattern encoders templates widths every html",
+        [
+            "{guess} --captions {guess} --encoder seemory-mini --json",
+            "{own} --captions {guess} --width 9",
+            "{own} --labels {guess} --encoder {guess} --template {guess} --every 2",
+            "{own} --label-pattern '(own)' --encoder seemory-mini --html /dev/null/x",
+        ],
+    ),
     "export": ("file", ["{own}.parquet --json"]),
     "db psql": (
         "arguments",

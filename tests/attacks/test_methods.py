@@ -23,6 +23,7 @@ import pytest
 
 from seemory.advisors.library import Advisors
 from seemory.errors import SeemoryError
+from seemory.measuring.index_quality import Plan
 from seemory.memory import Memory
 from seemory.store.libraries import Reference
 
@@ -235,6 +236,7 @@ METHODS: dict[str, tuple[str, Call]] = {
     "backfill": ("retry limit listen", lambda m, g, w: m.backfill(retry=True, limit=1000)),
     "export_vectors": ("file listen", _export),
     "geometry": ("by labels sample remedies listen", _geometry),
+    "index_quality": ("plan words listen", lambda m, g, w: m.index_quality(plan=Plan(queries=1), words=[str(g)])),
     "stats": ("", _stats),
     "errors": ("limit", lambda m, g, w: m.errors(limit=1000)),
     "notice": ("", lambda m, g, w: m.notice),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from seemory.measuring.geometry import Pairing
     from seemory.measuring.spaces import Space
     from seemory.measuring.text_ways import Asked
+    from seemory.models.encoder import Encoder
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -168,6 +169,166 @@ def similarity(
     document = {"pairs": len(judged.scores), "ways": [one.as_json() for one in found], "notes": notes}
     _say(document, [rooms.table(judged, found, chosen)], notes, None, json_)
     return 0 if found else 1
+
+
+def _numbers(_: click.Context, option: click.Parameter, given: str | None) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in (given or "").split(",") if number.strip())
+    except ValueError:
+        raise click.BadParameter(f"{given!r}: write numbers with commas between them", param=option) from None
+
+
+@evaluate.command()
+@click.argument("file", required=False, type=_VECTORS)
+@click.option(
+    "--queries", "texts", type=_VECTORS, help="Vectors of texts of the same space, which ask as well as FILE's."
+)
+@click.option("--vectors", "column", metavar="NAME", help="The column or tensor of the files, if it is not told.")
+@click.option("--precision", "precisions", multiple=True, type=click.Choice(["float32", "halfvec", "binary"]))
+@click.option("--m", "ms", default="16", show_default=True, metavar="N,N", callback=_numbers, help="Of the index.")
+@click.option("--ef", "efs", default="10,20,40,80,160,320", show_default=True, metavar="N,N", callback=_numbers)
+@click.option(
+    "--prefix", "prefixes", metavar="N,N", callback=_numbers, help="First dimensions that are indexed, of halves."
+)
+@click.option("--ef-construction", type=int, default=128, show_default=True, help="Of the index.")
+@click.option("-k", "k", type=click.IntRange(1), default=10, show_default=True, help="So many nearest are to be found.")
+@click.option(
+    "--ask", type=click.IntRange(1), default=200, show_default=True, help="So many vectors are set aside and ask."
+)
+@click.option(
+    "--sample", type=click.IntRange(2), default=20_000, show_default=True, help="At most so many of FILE's vectors."
+)
+@_remedy
+@_html
+@_home
+@_collection
+@_owner
+@as_json
+def ann(
+    file: Path | None,
+    texts: Path | None,
+    column: str | None,
+    precisions: tuple[Any, ...],
+    ms: tuple[int, ...],
+    efs: tuple[int, ...],
+    prefixes: tuple[int, ...],
+    ef_construction: int,
+    k: int,
+    ask: int,
+    sample: int,
+    remedies: tuple[str, ...],
+    html: Path | None,
+    json_: bool,
+    home: Path | None,
+    collection: str | None,
+    owner: str | None,
+) -> None:
+    """Say how much of what is really nearest each kind of index finds: in FILE, or, without it, in the collection."""
+    from seemory.evaluation.remedies import all_of
+    from seemory.measuring import index_quality as rooms
+
+    if texts is not None and file is None:
+        raise click.UsageError(
+            "--queries are of the space of a FILE: name it; of the collection, words ask by themselves"
+        )
+    plan = rooms.Plan(
+        precisions=precisions or rooms.Plan().precisions,
+        ms=ms,
+        efs=efs,
+        prefixes=prefixes,
+        remedies=all_of(remedies) if remedies else rooms.Plan().remedies,
+        k=k,
+        queries=ask,
+        ef_construction=ef_construction,
+    )
+    with memory_for(home, collection, owner) as memory, progress("Measuring") as listen:
+        if file is None:
+            report = memory.index_quality(plan=plan, listen=listen)
+        else:
+            gallery = _only(file, column, sample)
+            words = None if texts is None else _only(texts, column, sample).vectors
+            report = rooms.measure_index(
+                memory.database, memory.owner, gallery.vectors, words, plan=plan, notes=gallery.notes, listen=listen
+            )
+    if html is not None:
+        rooms.write_report(report, html)
+    _say(report.as_json(), rooms.tables(report), report.notes, html, json_)
+
+
+@evaluate.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--captions", type=_FILE, help="Whose captions: COCO's or another JSON, CSV, or Flickr's token file.")
+@click.option("--labels", type=_FILE, help="Whose labels: a CSV file, name and label.")
+@click.option("--label-pattern", "pattern", metavar="REGEX", help="Labels out of file names: the first group.")
+@click.option(
+    "--encoder",
+    "encoders",
+    multiple=True,
+    metavar="MODEL",
+    help="By default the one that indexing would take; repeatable.",
+)
+@click.option("--template", "templates", multiple=True, help="A prompt for labels, with {} in it; repeatable.")
+@click.option("--width", "widths", metavar="N,N", callback=_numbers, help="So many first dimensions, as well.")
+@click.option("--every", type=click.IntRange(1), default=1, help="Only each so-manieth picture in the order of names.")
+@_html
+@_home
+@as_json
+def retrieval(
+    folder: Path,
+    captions: Path | None,
+    labels: Path | None,
+    pattern: str | None,
+    encoders: tuple[str, ...],
+    templates: tuple[str, ...],
+    widths: tuple[int, ...],
+    every: int,
+    html: Path | None,
+    json_: bool,
+    home: Path | None,
+) -> None:
+    """Say how well encoders find FOLDER's captioned pictures, or tell its labelled ones (by its subfolders)."""
+    from seemory.measuring import folders
+    from seemory.measuring import retrieval as rooms
+    from seemory.models.loading import load_encoder, resolve_auto
+    from seemory.settings import AUTO, read_settings
+    from seemory.zero_shot import PHOTO_TEMPLATES
+
+    if captions is not None and (labels is not None or pattern is not None or templates):
+        raise click.UsageError("pictures are found by --captions, or told apart by labels, not both at once")
+    if captions is None and widths:
+        raise click.UsageError("--width is of recall: give --captions")
+    settings = read_settings(home=home)
+    options = settings.models
+    names = encoders or (settings.model,)
+    if names == (AUTO,):
+        name, notice = resolve_auto(home=settings.home, timeout_s=options.auto_wait_s, offline=options.offline)
+        names = (name,)
+        if notice:
+            click.echo(notice, err=True)
+    with progress_if_any("Fetching the model") as fetching, progress("Embedding") as listen:
+
+        def load(name: str) -> Encoder:
+            return load_encoder(
+                name,
+                home=settings.home,
+                threads=options.threads,
+                offline=options.offline,
+                runtime=options.runtime,
+                listen=fetching,
+            )
+
+        most = settings.media.max_pixels
+        if captions is not None:
+            found = folders.captioned_folder(folder, captions, every=every)
+            report = rooms.measure_captioned(found, names, load, widths=widths, max_pixels=most, listen=listen)
+        else:
+            told = folders.labelled_folder(folder, labels=labels, pattern=pattern, every=every)
+            report = rooms.measure_labelled(
+                told, names, load, templates=templates or PHOTO_TEMPLATES, max_pixels=most, listen=listen
+            )
+    if html is not None:
+        rooms.write_report(report, html)
+    _say(report.as_json(), rooms.tables(report), report.notes, html, json_)
 
 
 def _asked(encoders: Sequence[str], poolings: Sequence[Any], words: Sequence[Path], untrained: bool) -> Asked:

@@ -11,9 +11,12 @@ import numpy as np
 from seemory.errors import CollectionMismatch, ModelError
 from seemory.evaluation.remedies import REMEDIES, RemedyName
 from seemory.measuring.geometry import GeometryReport, Pairing, measure
+from seemory.measuring.index_quality import IndexReport, Plan, measure_index
 from seemory.measuring.spaces import SAMPLED, Space, of_array, of_collection
 from seemory.models.encoder import Encoder
+from seemory.models.fidelity import QUERIES
 from seemory.reembedding.space_report import by_file, by_folder, by_key, by_tag
+from seemory.store.connect import Database
 from seemory.store.items import Items
 from seemory.store.query import Query
 from seemory.telemetry import ProgressListener, ignore
@@ -75,6 +78,44 @@ def measure_collection(
             f"and pictures are compared as well"
         )
     return measure(spaces, pairing=pairing, remedies=remedies, notes=notes, listen=listen)
+
+
+def index_of_collection(
+    database: Database,
+    query: Query,
+    items: Items,
+    generation: Generation,
+    encoders: EncoderOf,
+    *,
+    plan: Plan | None = None,
+    words: Sequence[str] | None = None,
+    sample: int = 20_000,
+    listen: ProgressListener = ignore,
+) -> IndexReport:
+    """How much indexes find of an owner's vectors of a generation, asked by pictures and by words.
+
+    Args:
+        database, query, items: the owner's.
+        generation: whose vectors.
+        encoders: tells which encoder made them.
+        plan: what is measured.
+        words: the texts that ask; by default the items' captions, and some that people search with.
+        sample: at most so many vectors are indexed.
+        listen: hears of each index.
+
+    Raises:
+        UsageError: the owner has too few vectors, or some of the plan is out of pgvector's reach.
+    """
+    space, chosen = of_collection(query, items, generation, label=lambda _item: None, sample=sample)
+    said, notes = None, list(space.notes)
+    captions = [item.caption for item in chosen if item is not None and item.caption]
+    texts = list(dict.fromkeys(words if words is not None else (*captions, *QUERIES)))
+    if texts:
+        try:
+            said = encoders.of(generation).embed_texts(texts)
+        except (ModelError, CollectionMismatch) as error:
+            notes.append(f"words do not ask: {error}")
+    return measure_index(database, query.owner, space.vectors, said, plan=plan, notes=notes, listen=listen)
 
 
 def _part(space: Space, rows: Sequence[int]) -> Space:
