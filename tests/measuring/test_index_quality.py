@@ -20,7 +20,7 @@ WIDE = 24
 
 
 def made(rows: int, dim: int = WIDE, seed: int = 0, shift: float = 0.0) -> Vectors:
-    vectors = np.random.default_rng(seed).normal(size=(rows, dim)) + shift * np.eye(dim)[0]
+    vectors = np.random.default_rng(seed).normal(size=(rows, dim)) + shift / dim**0.5
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
@@ -90,7 +90,7 @@ def test_rows_come_in_as_they_are(database: Database) -> None:
 
 
 def test_a_report_compares_kinds_of_queries_before_and_after_centring(database: Database, tmp_path: Path) -> None:
-    gallery = made(420, shift=6)
+    gallery = made(420, shift=12)
     words = made(30, seed=3)
     plan = Plan(ms=(4,), efs=(10, 40), prefixes=(8,), queries=20)
     heard = []
