@@ -343,12 +343,13 @@ class Memory:
         mode: Mode = "combined",
         limit: int = 3,
         name: str = "photograph",
+        regions: bool = True,
     ) -> Advice:
         """What an advisor's library says of a picture file, or of the bytes of one, called `name`; nothing is kept.
 
         Arguments and errors are those of `seemory.advisors.advising.Advising.advise`.
         """
-        return self._rooms.advising.advise(photograph, advisor, mode=mode, limit=limit, name=name)
+        return self._rooms.advising.advise(photograph, advisor, mode=mode, limit=limit, name=name, regions=regions)
 
     def duplicates(self, *, threshold: float = 0.95) -> Duplicates:
         """Files with the same bytes, and pictures whose vectors have at least this cosine, as two tiers."""

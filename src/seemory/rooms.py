@@ -196,6 +196,7 @@ class Rooms:
     def advisors(self) -> Advisors:
         """Adds to the owner's libraries."""
         from seemory.advisors.library import Advisors
+        from seemory.media.image import read_here
         from seemory.models.session import available_cores
 
         options = self.settings
@@ -206,6 +207,7 @@ class Rooms:
             self.scoring,
             max_pixels=options.media.max_pixels,
             workers=options.index.workers or min(8, available_cores()),
+            decoder=self._decoder or read_here,
         )
 
     @cached_property

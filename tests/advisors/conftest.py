@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from reading_pages import BIOGRAPHY
 
 from seemory.memory import Memory
 from seemory.settings import read_settings
@@ -32,11 +33,14 @@ def works(tmp_path_factory: pytest.TempPathFactory, package_photographs: dict[st
 
 @pytest.fixture(scope="module")
 def many(home: Path, works: Path) -> Iterator[Memory]:
-    """A memory whose advisor `many` has them; one work's title is no plain text, and another's file is gone."""
+    """A memory whose advisor `many` has them; one work's title and the biography are no plain text, and one's file is
+    gone."""
     table = works.parent / f"{works.name}.csv"
     table.write_text('file,title,licence\ncat.png,"<script>alert(1)</script> & a cat",CC0\n')
+    about = works.parent / f"{works.name}.txt"
+    about.write_text(BIOGRAPHY)
     settings = read_settings(home=home, owner=f"teacher-{uuid4()}", collection=f"advisors-{uuid4()}")
     with Memory(settings, model="seemory-mini") as memory:
-        assert memory.advisors.add("many", works, catalogue=table).added == 8
+        assert memory.advisors.add("many", works, catalogue=table, biography=about).added == 8
         (works / "galaxies.jpg").rename(works.parent / f"{works.name}-galaxies.jpg")
         yield memory

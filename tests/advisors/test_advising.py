@@ -13,9 +13,12 @@ from PIL import Image, ImageFilter
 from seemory.advisors.dimensions import measure
 from seemory.advisors.profile import DIMENSIONS
 from seemory.advisors.prompts import PromptPairs
+from seemory.advisors.regions import most_alike
 from seemory.advisors.subjects import SUBJECTS
+from seemory.calibration import Calibration
 from seemory.errors import AdvisorNotFound, UnreadableMedia, UnsupportedMedia, UsageError
 from seemory.memory import Memory
+from seemory.types import CosineStatistics
 
 
 def test_the_nearest_works_with_why(many: Memory, works: Path) -> None:
@@ -47,6 +50,39 @@ def test_the_nearest_works_with_why(many: Memory, works: Path) -> None:
             continue
         assert one.cosine == pytest.approx(hits[one.reference.file_name].cosine, abs=2e-3)
         assert one.likeness == pytest.approx(hits[one.reference.file_name].score, abs=0.02)
+
+
+def test_a_likeness_that_lies_in_one_region_is_said_to(many: Memory, works: Path) -> None:
+    whole = Image.new("RGB", (800, 600), (120, 130, 120))
+    with Image.open(works / "coffee.png") as cup:
+        whole.paste(cup.convert("RGB").resize((400, 300)), (400, 300))
+    written = io.BytesIO()
+    whole.save(written, "PNG")
+    found = {one.reference.file_name: one for one in many.advise(written.getvalue(), "many", limit=8).similar}
+    coffee = found["coffee.png"]
+    assert coffee.region is not None
+    assert coffee.region.name == "lower right"
+    assert coffee.region.box == (0.5, 0.5, 1.0, 1.0)
+    assert coffee.region.cosine > coffee.cosine, "the cup alone is more like it than the whole"
+    assert "most alike in its lower right" in coffee.reason
+    without = many.advise(written.getvalue(), "many", mode="similar", limit=8, regions=False).similar
+    assert {one.region for one in without} == {None}
+    assert {one.reference: one.cosine for one in without} == pytest.approx(
+        {one.reference: one.cosine for one in found.values()}, abs=1e-5
+    )
+
+
+def test_a_likeness_that_lies_all_over_is_in_no_region() -> None:
+    calibration = Calibration(CosineStatistics(0.2, 0.1, 0.7, 0.1))
+    work = np.eye(8, dtype=np.float32)[0]
+    cosines = np.array([0.50, 0.52, 0.49, 0.51, 0.53], np.float32)
+    parts = np.zeros((5, 8), np.float32)
+    parts[:, 0], parts[:, 1] = cosines, np.sqrt(1 - cosines**2)
+    assert most_alike(parts, work, calibration) is None
+    parts[2, :2] = 0.6, 0.8
+    region = most_alike(parts, work, calibration)
+    assert region is not None
+    assert (region.name, round(region.cosine, 2), round(region.sigmas, 2)) == ("lower left", 0.6, 0.68)
 
 
 def test_a_work_of_the_library_is_known_as_such(many: Memory, works: Path) -> None:

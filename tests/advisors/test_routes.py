@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
 import anyio
 import httpx
 import pytest
+from reading_pages import BIOGRAPHY, Read
 
 from seemory.memory import Memory
 from seemory.metrics import Metrics
 from seemory.service.app import make_app
 from seemory.settings import ServiceSettings
 
+PAGE_HEADERS = ("Content-Type", "Content-Security-Policy", "Cache-Control", "Vary", "X-Content-Type-Options")
 PNG = {"Content-Type": "image/png"}
 
 
@@ -34,10 +39,46 @@ def test_a_picture_that_is_sent_is_advised_about_as_a_file_is(many: Memory, work
         assert said == many.advise(content, "many", mode=mode, limit=2, name="the picture sent").as_json()  # type: ignore[arg-type]
     assert many.stats()["items"] == 0, "nothing is kept"
     assert ask(many, "GET", "/v1/advisors").json() == {
-        "advisors": [{"name": "many", "biography": None, "references": 8}]
+        "advisors": [{"name": "many", "biography": BIOGRAPHY, "references": 8}]
     }
     shown = ask(many, "GET", "/v1/advisors/many").json()["works"]
     assert [Path(work["uri"]).stem for work in shown if not work["file_is_here"]] == ["galaxies"]
+
+
+def test_a_page_is_given_to_who_asks_for_one_and_its_policy_lets_nothing_in(many: Memory, works: Path) -> None:
+    content = (works / "cat.png").read_bytes()
+    path = "/v1/advise?advisor=many&mode=similar&limit=8"
+    answers = [
+        ask(many, "POST", path, content=content, headers=PNG | {"Accept": "text/html,application/xhtml+xml;q=0.9"}),
+        ask(many, "POST", f"{path}&format=html", content=content, headers=PNG | {"Accept": "application/json"}),
+    ]
+    assert answers[0].content == answers[1].content
+    assert len({frozenset((name, answer.headers[name]) for name in PAGE_HEADERS) for answer in answers}) == 1
+    page = answers[0]
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert page.headers.get_list("X-Content-Type-Options") == ["nosniff"]
+    (policy,) = page.headers.get_list("Content-Security-Policy")
+    (style,) = re.findall(r"<style>(.*?)</style>", page.text, re.DOTALL)
+    allowed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert dict(part.split(" ", 1) for part in policy.split("; ")) == {
+        "default-src": "'none'",
+        "style-src": f"'sha256-{allowed}'",
+        "img-src": "data:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+    assert " style=" not in page.text, "the policy would not let it"
+    read = Read(page.text)
+    assert not {"script", "iframe", "object", "link", "form", "base"} & set(read.tags)
+    assert read.tags.count("meta") == 3, "none that came with words"
+    assert all(link.startswith("data:image/") for link in read.links)
+    assert "<script>alert(1)</script> & a cat" in read.words
+    assert BIOGRAPHY in read.words
+    plain = ask(many, "POST", path, content=content, headers=PNG | {"Accept": "text/html, application/json"})
+    assert plain.headers["Content-Type"] == "application/json"
+    assert plain.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert ask(many, "POST", f"{path}&format=pdf", content=content, headers=PNG).status_code == 422
 
 
 @pytest.mark.parametrize(

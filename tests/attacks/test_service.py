@@ -51,7 +51,7 @@ ROUTES: dict[tuple[str, str], Callable[[Send, str, bytes], list[httpx.Response]]
     ("DELETE", "/v1/items/{item_id}"): lambda ask, guess, picture: [ask("DELETE", f"/v1/items/{guess}")],
     ("POST", "/v1/advise"): lambda ask, guess, picture: [
         ask("POST", f"/v1/advise?advisor={guess}&mode={mode}", content=picture, headers={"Content-Type": "image/png"})
-        for mode in ("similar", "dimensions", "critic", "combined")
+        for mode in ("similar", "dimensions", "critic", "combined", "similar&format=html")
     ],
     ("GET", "/v1/advisors"): lambda ask, guess, picture: [ask("GET", f"/v1/advisors?owner={guess}")],
     ("GET", "/v1/advisors/{name}"): lambda ask, guess, picture: [ask("GET", f"/v1/advisors/{guess}")],

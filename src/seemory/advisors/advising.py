@@ -11,12 +11,13 @@ import numpy as np
 from seemory.advisors.advice import Advice, Mode
 from seemory.advisors.comparison import Comparison, compare
 from seemory.advisors.library import Advisors
-from seemory.advisors.likeness import Likeness, likenesses, nearest
+from seemory.advisors.likeness import Likeness, likenesses, located, nearest
 from seemory.advisors.photograph import Photograph
 from seemory.advisors.profile import Profile
 from seemory.advisors.scoring import Scoring
 from seemory.advisors.subjects import Subjects
 from seemory.advisors.wording import of_comparison, of_likeness
+from seemory.calibration import Calibration
 from seemory.errors import UsageError
 from seemory.media.image import ReadPicture, read_here
 from seemory.models.encoder import Encoder
@@ -66,6 +67,7 @@ class Advising:
         mode: Mode = "combined",
         limit: int = 3,
         name: str = "photograph",
+        regions: bool = True,
     ) -> Advice:
         """What that advisor's library says of a picture file, or of the bytes of one; nothing of it is kept.
 
@@ -75,6 +77,7 @@ class Advising:
             mode: `similar`: the works it is like. `dimensions`: its eight scores beside the works'. `combined`: both.
             limit: how many works are named as nearest.
             name: what bytes are called in the answer.
+            regions: look for where in the photograph a likeness lies, which costs a pass of five more pictures.
 
         Raises:
             AdvisorNotFound: there is no such advisor; it says which there are.
@@ -92,9 +95,15 @@ class Advising:
         encoder = self._encoder()
         works, vectors, missing = self._shelf(who, encoder)
         photograph = Photograph.read(given, max_pixels=self._max_pixels, name=name, decoder=self._decoder)
-        vector = photograph.vector(encoder)
+        parts = None
+        if regions and mode != "dimensions":
+            vector, parts = photograph.vectors_with_parts(encoder)
+        else:
+            vector = photograph.vector(encoder)
         found = likenesses(encoder, self._subjects, vector, works, vectors, sha256=photograph.sha256)
         near = nearest(found, limit) if mode != "dimensions" else ()
+        if parts is not None:
+            near = located(near, parts, works, vectors, Calibration(encoder.calibration("image_to_image")))
         words = of_likeness(near)
         comparison = None
         if mode != "similar":

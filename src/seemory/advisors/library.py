@@ -18,7 +18,7 @@ from seemory.advisors.scoring import Scoring
 from seemory.errors import AdvisorNotFound, MediaError, ModelError, UsageError
 from seemory.lookahead import ahead
 from seemory.media.files import find_files
-from seemory.media.image import supported_suffixes
+from seemory.media.image import ReadPicture, read_here, supported_suffixes
 from seemory.models.encoder import Encoder
 from seemory.store.libraries import Advisor, Known, Libraries, Made, Reference
 from seemory.telemetry import Progress, ProgressListener, ignore
@@ -108,6 +108,7 @@ class Advisors:
         *,
         max_pixels: int,
         workers: int,
+        decoder: ReadPicture = read_here,
     ) -> None:
         """Nothing is read or loaded yet.
 
@@ -118,6 +119,7 @@ class Advisors:
             scoring: measures the eight dimensions.
             max_pixels: larger pictures are refused.
             workers: pictures that are worked on at once.
+            decoder: decodes the photograph of a page where that came as bytes.
         """
         self._libraries = libraries
         self._encoder = encoder
@@ -125,6 +127,7 @@ class Advisors:
         self._scoring = scoring
         self._max_pixels = max_pixels
         self._workers = workers
+        self._decoder = decoder
 
     def add(
         self,
@@ -256,11 +259,14 @@ class Advisors:
             UsageError: it is another photograph.
             MediaError: the picture cannot be read.
         """
-        seen = Photograph.read(photograph, max_pixels=self._max_pixels)
+        seen = Photograph.read(photograph, max_pixels=self._max_pixels, decoder=self._decoder)
         if seen.sha256.hex() != advice.sha256:
             raise UsageError(f"{seen.name} is not the photograph that this advice is about, or was changed since")
         overlays = self._scoring.overlays(seen) if advice.comparison is not None else {}
-        return page(advice, seen.proof(SHOWN_SIDE)[0], overlays, lambda work: self.proof(advice.advisor, work))
+        shown, _, _ = seen.proof(SHOWN_SIDE)
+        about = self._libraries.advisor(advice.advisor)
+        words = about.biography if about is not None else None
+        return page(advice, shown, overlays, lambda work: self.proof(advice.advisor, work), words)
 
     def remove(self, name: str, works: Sequence[str] = ()) -> int:
         """How many works were removed: these (by key, file name or title), or all of them and the advisor.

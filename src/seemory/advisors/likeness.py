@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
+from seemory.advisors.regions import Region, most_alike
 from seemory.advisors.subjects import SharedLabel, Subjects
 from seemory.calibration import Calibration
 from seemory.models.encoder import Encoder
@@ -33,6 +34,8 @@ class Likeness:
     """What both show."""
     is_same: bool
     """Whether it is the very same file."""
+    region: Region | None = None
+    """The part of the photograph where the likeness lies, where it lies in one and was looked for."""
 
     @property
     def reason(self) -> str:
@@ -40,7 +43,8 @@ class Likeness:
         if self.is_same:
             return "the very same file"
         both = f"; both show {listed([one.label for one in self.labels])}" if self.labels else ""
-        return f"cosine {self.cosine:.2f}, {self.sigmas:+.1f} σ from unrelated pictures{both}"
+        where = f"; most alike in its {self.region.name} ({self.region.cosine:.2f})" if self.region else ""
+        return f"cosine {self.cosine:.2f}, {self.sigmas:+.1f} σ from unrelated pictures{where}{both}"
 
     def as_json(self) -> dict[str, Any]:
         """As `--json` prints it."""
@@ -49,6 +53,7 @@ class Likeness:
             "cosine": round(self.cosine, 6),
             "likeness": round(self.likeness, 4),
             "sigmas": round(self.sigmas, 3),
+            "region": None if self.region is None else asdict(self.region),
             "labels": [asdict(one) for one in self.labels],
             "same_file": self.is_same,
             "reason": self.reason,
@@ -95,6 +100,25 @@ def likenesses(
 def nearest(found: Sequence[Likeness], limit: int) -> tuple[Likeness, ...]:
     """The works that are most like it, most like first."""
     return tuple(sorted(found, key=lambda one: (-one.cosine, one.reference.uri))[:limit])
+
+
+def located(
+    found: Sequence[Likeness], parts: Vectors, works: Sequence[Reference], vectors: Vectors, calibration: Calibration
+) -> tuple[Likeness, ...]:
+    """The same, each with the region of the photograph where the likeness lies, if it lies in one.
+
+    Args:
+        found: some of the works.
+        parts: the vectors of the photograph's regions, `(5, d)`.
+        works: n of them.
+        vectors: theirs, `(n, d)`.
+        calibration: the encoder's, of pictures.
+    """
+    of = {work.sha256: vector for work, vector in zip(works, vectors, strict=True)}
+    return tuple(
+        one if one.is_same else replace(one, region=most_alike(parts, of[one.reference.sha256], calibration))
+        for one in found
+    )
 
 
 def described(reference: Reference) -> dict[str, Any]:

@@ -6,11 +6,12 @@ import base64
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
+from textwrap import shorten
 from typing import Final
 
 from seemory.advisors.advice import Advice
 from seemory.advisors.comparison import CaseStudy, Comparison, Standing
-from seemory.advisors.page_style import STYLE
+from seemory.advisors.page_style import POLICY, STYLE
 from seemory.advisors.profile import HIGHEST
 from seemory.advisors.radar import radar
 from seemory.advisors.wording import NAMES
@@ -41,11 +42,15 @@ _OVERLAYS: Final = {
 
 _BEGINNING: Final = re.compile(r"^([A-Z][a-z ]{2,30}:)")
 
+_LONGEST_BIOGRAPHY: Final = 1200
+
 Proof = Callable[[Reference], bytes | None]
 """A work's small copy, as JPEG bytes."""
 
 
-def page(advice: Advice, photograph: bytes, overlays: Mapping[str, bytes], proof: Proof) -> str:
+def page(
+    advice: Advice, photograph: bytes, overlays: Mapping[str, bytes], proof: Proof, biography: str | None = None
+) -> str:
     """The page.
 
     Args:
@@ -53,15 +58,17 @@ def page(advice: Advice, photograph: bytes, overlays: Mapping[str, bytes], proof
         photograph: it, as JPEG bytes of the size to show.
         overlays: pictures of the evidence by the names of `seemory.advisors.overlays`, as PNG or JPEG bytes.
         proof: gives the works' small copies.
+        biography: a text about the advisor.
     """
     name = advice.photograph.replace("\\", "/").rpartition("/")[2]
     body = [*_head(advice, name), *_opening(advice, name, photograph)]
     if advice.comparison is not None:
         body += _dimensions(advice.comparison, overlays)
         body += _cases(advice.comparison.cases, name, photograph, proof)
-    body += [*_beside(advice, proof), *_foot(advice)]
+    body += [*_beside(advice, proof), *_about(advice.advisor, biography), *_foot(advice)]
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(name)}, beside the works of {escape(advice.advisor)}</title>"
         f"<style>{STYLE}</style></head><body><main>{''.join(body)}</main></body></html>\n"
@@ -114,8 +121,11 @@ def _bar(one: Standing) -> str:
     return (
         f'<div class="row"><div class="name">{escape(NAMES[one.dimension]).capitalize()}{mark}</div>'
         f'<div class="value">{one.score:.1f}</div>'
-        f'<div class="bar" role="img" aria-label="{escape(told)}"><i style="width:{_percent(one.score)}"></i>'
-        f'<b style="left:{_percent(one.usual)}"></b><u style="left:{_percent(one.best_score)}"></u></div>'
+        f'<svg class="bar" role="img" aria-label="{escape(told)}">'
+        '<rect class="whole" y="3" width="100%" height="7" rx="4"/>'
+        f'<rect class="own" y="3" width="{_percent(one.score)}" height="7" rx="4"/>'
+        f'<line class="usual" x1="{_percent(one.usual)}" x2="{_percent(one.usual)}" y1="0" y2="13"/>'
+        f'<circle class="best" cx="{_percent(one.best_score)}" cy="6.5" r="3.5"/></svg>'
         f'<p class="comment">{escape(one.measured.comment)}</p></div>'
     )
 
@@ -155,6 +165,12 @@ def _beside(advice: Advice, proof: Proof) -> Iterator[str]:
         why = "".join(f'<span class="why">{escape(line)}</span>' for line in lines)
         yield f"<figure>{_shown(works[sha256], proof)}<figcaption>{_cited(works[sha256])}{why}</figcaption></figure>"
     yield "</div></section>"
+
+
+def _about(advisor: str, biography: str | None) -> Iterator[str]:
+    if biography:
+        short = shorten(biography, _LONGEST_BIOGRAPHY, placeholder=" …")
+        yield f"<section><h2>About {escape(advisor)}</h2><p>{escape(short)}</p></section>"
 
 
 def _evidence(overlays: Mapping[str, bytes]) -> Iterator[str]:

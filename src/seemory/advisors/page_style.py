@@ -1,6 +1,10 @@
-"""How an advice's page looks, on a screen and on paper."""
+"""How an advice's page looks, on a screen and on paper, and what a browser may do with it."""
 
-STYLE = """
+import base64
+import hashlib
+from typing import Final
+
+STYLE: Final = """
 :root { --ink: #1d1c1a; --soft: #6d6a64; --line: #dedad2; --paper: #fffefb; --wash: #f5f2ec;
         --own: #0f5c63; --usual: #b3843b; --best: #a9a49a; --warn: #9c3d22 }
 * { box-sizing: border-box }
@@ -46,12 +50,10 @@ figcaption em { color: var(--ink); overflow-wrap: anywhere }
 .mark { font-size: .72rem; font-weight: 600; margin-left: .4rem; padding: .05rem .4rem; border-radius: .6rem;
         background: var(--wash); color: var(--soft) }
 .mark.strength { color: var(--own); background: #e2efee } .mark.priority { color: var(--warn); background: #f8e9e2 }
-.bar { grid-column: 1 / -1; position: relative; height: 7px; background: var(--wash); border-radius: 4px;
-       margin: .3rem 0 .35rem }
-.bar i { position: absolute; inset: 0 auto 0 0; background: var(--own); border-radius: 4px }
-.bar b { position: absolute; top: -3px; height: 13px; width: 2.5px; margin-left: -1px; background: var(--usual) }
-.bar u { position: absolute; top: 0; width: 7px; height: 7px; margin-left: -3px; border-radius: 50%;
-         background: var(--paper); border: 1.5px solid var(--soft) }
+.bar { grid-column: 1 / -1; display: block; width: 100%; height: 13px; overflow: visible; margin: .15rem 0 .2rem }
+.bar .whole { fill: var(--wash) } .bar .own { fill: var(--own) }
+.bar .usual { stroke: var(--usual); stroke-width: 2.5 }
+.bar .best { fill: var(--paper); stroke: var(--soft); stroke-width: 1.5 }
 .comment { grid-column: 1 / -1; color: var(--soft); font-size: .82rem; line-height: 1.4; margin: 0 }
 .cases { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1.4rem }
 .case { break-inside: avoid; background: var(--wash); padding: .9rem 1rem 1rem; border-radius: 4px }
@@ -94,3 +96,10 @@ footer p { margin: .3rem 0 }
   .case:only-child .pair img { height: 46mm } .comment { font-size: 8.6pt } .row { padding: 1.2mm 0 1.4mm }
 }
 """
+
+POLICY: Final = (
+    f"default-src 'none'; style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'; "
+    "img-src data:; base-uri 'none'; form-action 'none'"
+)
+"""The page's Content-Security-Policy: this one style, the pictures within the page, and nothing else, whatever a title
+or a biography may say."""

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from PIL import Image
 
+from seemory.advisors.regions import parts
 from seemory.errors import MediaError
 from seemory.media.image import Picture, ReadPicture, read_here
 from seemory.media.opening import open_regular, unreadable
 from seemory.models.encoder import Encoder
-from seemory.types import Vector
+from seemory.types import Vector, Vectors
 
 _PROOF_QUALITY = 85
 
@@ -69,6 +70,12 @@ class Photograph:
         """`(d,)` of norm 1, as indexing makes it. Raises MediaError or ModelError."""
         vector: Vector = encoder.embed_images([self.look(encoder.image_size).image])[0]
         return vector
+
+    def vectors_with_parts(self, encoder: Encoder) -> tuple[Vector, Vectors]:
+        """`vector`, and the vectors of its regions, `(5, d)`; decoded once. Raises as `vector` does."""
+        seen = self.look(encoder.image_size).image
+        # The whole by itself: in one pass with others its last digits would be others.
+        return encoder.embed_images([seen])[0], encoder.embed_images(parts(seen))
 
     def proof(self, side: int) -> tuple[bytes, int, int]:
         """A small copy as JPEG, its longest side at most `side`, and the file's own width and height."""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from seemory.advisors.advice import Advice
+from seemory.advisors.page_style import POLICY
 from seemory.memory import Memory
 from seemory.service.desk import Desk
 from seemory.service.refusals import Refused, document
 from seemory.service.requests import A_PICTURE, REFUSALS, in_the_address, is_picture, read
 from seemory.service.schemas import AdviceOptions
 from seemory.settings import ServiceSettings
+
+_BY_ACCEPT: Final = {"Vary": "Accept"}
 
 
 def add_advisor_routes(app: FastAPI, options: ServiceSettings, desk: Desk) -> None:
@@ -39,7 +43,9 @@ def add_advisor_routes(app: FastAPI, options: ServiceSettings, desk: Desk) -> No
         async with desk.place(request) as place:
             asked = read(AdviceOptions, in_the_address(request))
             content = await place.body(options.max_upload_bytes)
-            return document(await place.do(lambda: _advice(place.memory, asked, content)))
+            if (asked.format or _wanted(request)) == "html":
+                return _as_page(await place.do(lambda: _page(place.memory, asked, content)))
+            return document(await place.do(lambda: _advice(place.memory, asked, content)), headers=_BY_ACCEPT)
 
     @app.get("/v1/advisors", responses=REFUSALS)
     async def advisors(request: Request) -> Response:
@@ -56,11 +62,33 @@ def add_advisor_routes(app: FastAPI, options: ServiceSettings, desk: Desk) -> No
             return document(await place.do(lambda: _library(place.memory, name)))
 
 
+def _advised(memory: Memory, asked: AdviceOptions, picture: bytes) -> Advice:
+    options = asked.model_dump(include={"mode", "limit", "regions"})
+    return memory.advise(picture, asked.advisor, name="the picture sent", **options)
+
+
 def _advice(memory: Memory, asked: AdviceOptions, picture: bytes) -> dict[str, Any]:
     """What `seemory advise --json` prints."""
     start = time.perf_counter()
-    advice = memory.advise(picture, asked.advisor, mode=asked.mode, limit=asked.limit, name="the picture sent")
+    advice = _advised(memory, asked, picture)
     return advice.as_json() | {"milliseconds": round((time.perf_counter() - start) * 1000, 1)}
+
+
+def _page(memory: Memory, asked: AdviceOptions, picture: bytes) -> str:
+    """What `seemory advise --html` writes."""
+    advice = _advised(memory, asked, picture)
+    return memory.advisors.page(advice, picture)
+
+
+def _as_page(text: str) -> Response:
+    policy = f"{POLICY}; frame-ancestors 'none'"
+    return Response(text, headers=_BY_ACCEPT | {"Content-Security-Policy": policy}, media_type="text/html")
+
+
+def _wanted(request: Request) -> str:
+    """The form that the header `Accept` names; whoever takes anything is given the document."""
+    accepted = [part.partition(";")[0].strip().lower() for part in request.headers.get("accept", "").split(",")]
+    return "html" if "text/html" in accepted and "application/json" not in accepted else "json"
 
 
 def _library(memory: Memory, name: str) -> dict[str, Any]:

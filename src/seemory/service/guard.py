@@ -68,8 +68,9 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 given = list(message.get("headers", ()))
-                kept = [] if any(name == b"cache-control" for name, _ in given) else [(b"cache-control", b"no-store")]
-                message = {**message, "headers": [*given, *kept, *_HEADERS, (b"x-request-id", own_id.encode())]}
+                named = {name.lower() for name, _ in given}  # a page says itself what it needs
+                ours = [one for one in (*_HEADERS, (b"cache-control", b"no-store")) if one[0] not in named]
+                message = {**message, "headers": [*given, *ours, (b"x-request-id", own_id.encode())]}
             sent += len(message.get("body", b""))
             await send(message)
 
