@@ -123,6 +123,7 @@ SAME_AS_METHODS = {
     "index": "Memory.index, attacked in test_methods.py",
     "advisor add": "Memory.advisors.add, attacked there",
     "import": "Memory.import_vectors, attacked there",
+    "mcp": "its tools are Memory's methods, attacked there; by ids and paths of another owner in test_mcp.py",
     "serve": "each of its routes is attacked in test_service.py",
     "stats": "Memory.stats, attacked there; beside it the shared tables' sizes",
 }

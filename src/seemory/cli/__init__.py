@@ -31,6 +31,7 @@ COMMANDS = OnDemand(
         "seemory.cli.database": ("db",),
         "seemory.cli.serve": ("serve",),
         "seemory.cli.keys": ("keys",),
+        "seemory.cli.agent": ("mcp",),
         "seemory.cli.system": ("demo", "stats", "doctor"),
     }
 )
