@@ -119,6 +119,7 @@ def test_hostile_configurations(tmp_path, mark, capfd):
     ):
         run.write_bytes(content)
         refused(capfd, run, "align", "train", str(run))
+        refused(capfd, run, "align", "sweep", str(run))
     refused(capfd, tmp_path / "absent.toml", "align", "train", str(tmp_path / "absent.toml"))
     assert not mark.exists()
 
@@ -142,6 +143,7 @@ def test_a_hostile_head(tmp_path, mark, capfd):
     for name, content in hostile(mark).items():
         head.write_bytes(content)
         refused(capfd, head, "align", "evaluate", str(run))
+        refused(capfd, head, "align", "export", str(run), "mine", "--home", str(tmp_path / "home"))
         assert not mark.exists(), name
     weights = b"\0" * 16
     config = json.dumps({"features": ["a"], "out": 8})

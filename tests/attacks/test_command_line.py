@@ -152,6 +152,8 @@ OPERATORS = {
     "align scenes": "no rows",
     "align features": "no rows; hostile files are in test_alignment_files.py",
     "align train": "no rows; hostile files are in test_alignment_files.py",
+    "align sweep": "no rows; hostile files are in test_alignment_files.py",
+    "align export": "no rows; hostile files are in test_alignment_files.py",
     "align evaluate": "no rows; hostile files are in test_alignment_files.py",
     "models list": "no rows",
     "models pull": "no rows",

@@ -111,7 +111,7 @@ class AttentionPooling(nn.Module):  # type: ignore[misc]
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """`(b, t, d)` to `(b, out)`."""
         seen = self.norm(self.enter(self.front(tokens)))  # (b, t, w)
-        query = self.query.expand(len(seen), -1, -1)  # (b, 1, w)
+        query = self.query.expand(seen.shape[0], -1, -1)  # (b, 1, w)
         return self.mlp(self.look(query, seen, mask).squeeze(1))
 
 
@@ -195,7 +195,7 @@ class Perceiver(nn.Module):  # type: ignore[misc]
     def forward(self, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """`(b, t, d)` to `(b, out)`."""
         seen = self.enter(self.front(tokens))  # (b, t, w)
-        latents = self.latents.expand(len(seen), -1, -1)  # (b, m, w)
+        latents = self.latents.expand(seen.shape[0], -1, -1)  # (b, m, w)
         for layer in self.layers:
             latents = layer(latents, seen, mask)
         return self.mlp(self.norm(latents).mean(dim=1))

@@ -63,12 +63,20 @@ class PictureNet(Protocol):
 class EncoderPictures:
     """The picture tower of an encoder, with its positions where they are asked for."""
 
-    def __init__(self, encoder: Encoder, *, tokens: bool, layer: str | None = None, threads: int | None = None) -> None:
-        """Loaded when it is first needed. Raises UsageError where there are no positions, or no picture tower."""
+    def __init__(
+        self,
+        encoder: Encoder,
+        *,
+        tokens: bool,
+        layer: str | None = None,
+        threads: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        """`name` is where it is found again. Raises UsageError where there are no positions, or no picture tower."""
         if encoder.folder.image_model is None:
             raise UsageError(f"{encoder.name} has no picture tower: give another --image-encoder")
         self._encoder = encoder
-        self._threads = threads
+        self.name = name or encoder.name
         self._session: OnnxSession | None = None
         self.cut: Cut | None = None
         if tokens:
@@ -79,11 +87,6 @@ class EncoderPictures:
                 _save(with_tokens(model, self.cut), place / "model.onnx")
                 self._session = OnnxSession(place / "model.onnx", threads)
             self._pooled = choose_output(self._session, "image", encoder.dim, None)
-
-    @property
-    def name(self) -> str:
-        """The catalogue's name, or the folder's path."""
-        return self._encoder.name
 
     @property
     def fingerprint(self) -> str:
@@ -120,21 +123,21 @@ class EncoderPictures:
 class EncoderTexts:
     """The text tower of an encoder; it has positions where its export gives them."""
 
-    def __init__(self, encoder: Encoder, *, tokens: bool) -> None:
-        """Raises UsageError where there is no text tower, or it gives pooled vectors alone and tokens are asked for."""
+    def __init__(self, encoder: Encoder, *, tokens: bool, name: str | None = None) -> None:
+        """`name` is where it is found again.
+
+        Raises:
+            UsageError: there is no text tower, or it gives pooled vectors alone and tokens are asked for.
+        """
         if not encoder.has_texts:
             raise UsageError(f"{encoder.name} has no text tower: give another --text-encoder")
         self._encoder = encoder
+        self.name = name or encoder.name
         self.tokens = tokens
         if tokens:
             session, _, output = encoder.text_tower()
             if len(session.outputs[output].shape) != 3:
                 raise UsageError(f"{encoder.name} gives texts pooled, without positions: leave --text-tokens away")
-
-    @property
-    def name(self) -> str:
-        """The catalogue's name, or the folder's path."""
-        return self._encoder.name
 
     @property
     def fingerprint(self) -> str:

@@ -1,4 +1,4 @@
-"""Commands of the alignment lab: scenes, features, train, evaluate."""
+"""Commands of the alignment lab: scenes, features, train, evaluate, sweep, export."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def features(
     from seemory.alignment.nets import EncoderTexts
 
     pictures = _picture_net(image_encoder, home, tokens=level == "tokens", layer=image_layer)
-    texts = EncoderTexts(_encoder(text_encoder, home), tokens=text_tokens)
+    texts = EncoderTexts(_encoder(text_encoder, home), tokens=text_tokens, name=_remembered(text_encoder, home))
     rule = SplitRule(val, test, reserve_every)
     with progress("Features") as listen:
         report = make_features(images, captions, out, pictures, texts, rule=rule, listen=listen)
@@ -87,9 +87,7 @@ def train(config: Path, out: Path | None, fresh: bool, json_: bool) -> int:
     from seemory.alignment.config import read_config
 
     told = read_config(config)
-    folder = out or config.with_suffix("")
-    if folder == config:
-        raise UsageError(f"{config} has no suffix to take away: say where the run goes (--out)")
+    folder = _folder_of(config, out)
     _require_torch()
     from seemory.alignment.training import train as run
 
@@ -149,6 +147,66 @@ def evaluate(
 
 
 @align.command()
+@click.argument("config", type=_file)
+@click.option("--out", type=_folder, help="The folder of the runs; by default the file's name without its suffix.")
+@click.option("--html", type=_file, help="Write the drawn report as a page.")
+@as_json
+def sweep(config: Path, out: Path | None, html: Path | None, json_: bool) -> int:
+    """Compare heads over the grid that the TOML file CONFIG describes; what is done already is kept."""
+    _require_torch()
+    import json
+
+    from seemory.alignment.sweep import RESULTS, run_sweep
+    from seemory.alignment.sweep_report import sweep_page, sweep_table
+    from seemory.evaluation.report import as_lines, write_page
+
+    folder = _folder_of(config, out)
+    with progress("Comparing") as listen:
+        results = run_sweep(config, folder, listen=listen)
+    document = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
+    if html is not None:
+        write_page(sweep_page(results, folder, document["ln_batch"]), html)
+    if json_:
+        print_json(document | {"folder": folder, "html": html})
+    else:
+        click.echo("\n".join(as_lines(sweep_table(results))))
+    for one in results:
+        for reason in one.stopped:
+            click.echo(f"{one.cell.name}: {reason}", err=True)
+    return 1 if any(one.stopped for one in results) else 0
+
+
+@align.command()
+@click.argument("run", type=_folder)
+@click.argument("name")
+@_home
+@as_json
+def export(run: Path, name: str, home: Path | None, json_: bool) -> None:
+    """Make an encoder called NAME of the heads of RUN: into the catalogue, to index, search and re-embed with."""
+    _require_torch()
+    from seemory.alignment.aligner import load_aligner
+    from seemory.alignment.export import export as write
+    from seemory.alignment.training import HEAD
+    from seemory.settings import read_settings
+
+    _, pictures, texts = load_aligner(run / HEAD)
+    if str(pictures["encoder"]).endswith(".tflite"):
+        raise UsageError(f"{run / HEAD} is for {pictures['encoder']}: only heads on ONNX encoders can be exported")
+    made = write(
+        run,
+        name,
+        home=read_settings(home=home).home,
+        pictures=_encoder(str(pictures["encoder"]), home),
+        texts=_encoder(str(texts["encoder"]), home),
+    )
+    if json_:
+        print_json(asdict(made))
+        return
+    click.echo(f"{made.folder}: {made.dim} wide, {made.bytes:,} bytes, cosine to the heads at least {made.worst:.5f}")
+    click.echo(f"now: seemory index … --model {name}, or seemory reembed start --to {name}")
+
+
+@align.command()
 @click.argument("out", type=_folder)
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=20_000, show_default=True, help="How many.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another one draws others.")
@@ -165,6 +223,13 @@ def scenes(out: Path, count: int, seed: int, json_: bool) -> None:
         click.echo(f"{out / IMAGES}: {count:,} pictures, {made:,} drawn now; their captions are in {out / CAPTIONS}")
 
 
+def _folder_of(config: Path, out: Path | None) -> Path:
+    folder = out or config.with_suffix("")
+    if folder == config:
+        raise UsageError(f"{config} has no suffix to take away: say where its runs go (--out)")
+    return folder
+
+
 def _picture_net(name: str, home: Path | None, *, tokens: bool, layer: str | None) -> PictureNet:
     from seemory.alignment.nets import EncoderPictures
 
@@ -174,7 +239,14 @@ def _picture_net(name: str, home: Path | None, *, tokens: bool, layer: str | Non
         if layer is not None:
             raise UsageError("of a .tflite network the map before its pooling is taken: leave --image-layer away")
         return TfliteNet(Path(name), tokens=tokens)
-    return EncoderPictures(_encoder(name, home), tokens=tokens, layer=layer)
+    return EncoderPictures(_encoder(name, home), tokens=tokens, layer=layer, name=_remembered(name, home))
+
+
+def _remembered(name: str, home: Path | None) -> str:
+    from seemory.models.loading import remembered_name
+    from seemory.settings import read_settings
+
+    return remembered_name(name, home=read_settings(home=home).home)
 
 
 def _encoder(name: str, home: Path | None) -> Encoder:
