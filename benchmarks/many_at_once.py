@@ -228,7 +228,8 @@ def material(data: Path) -> tuple[list[str], list[Path]]:
     """Captions and photographs: Flickr8k's where they are, else scikit-image's with captions put together."""
     captions, folder = data / "text" / "flickr8k_captions.txt", data / "flickr8k_600" / "images"
     if captions.is_file() and folder.is_dir():
-        words, files = captions.read_text(encoding="utf-8").splitlines(), sorted(folder.iterdir())
+        lines = captions.read_text(encoding="utf-8").splitlines()
+        words, files = [line.partition("\t")[2] for line in lines], sorted(folder.iterdir())
     else:
         things = ("dog", "child", "woman", "boat", "horse", "bird", "man in a hat", "car", "cup of coffee", "cat")
         acts = ("runs along", "stands before", "is seen beside", "waits at", "turns away from", "looks out over")

@@ -171,7 +171,9 @@ class Channels:
         seen: dict[UUID, float] = {}
         calibration: Calibration | None = None
         if pools.query is not None:
-            seen = self._query.cosines(self._sight.generation, pools.query.vector, items)
+            seen = dict(pools.lists.get("visual", ()))
+            if others := [item_id for item_id in items if item_id not in seen]:
+                seen |= self._query.cosines(self._sight.generation, pools.query.vector, others)
             calibration = self._sight.calibration([pools.query])
         meant = pools.meant
 
