@@ -76,14 +76,15 @@ near AS MATERIALIZED (
 _UNFILTERED = "FROM {table} v WHERE v.owner_id = %s AND v.embedding IS NOT NULL"
 
 # Sorting is discouraged because the index gives the order already, and a sort would mean that it was not used. That
-# leaves one plan, which need not be made anew for each search (0.4 ms of some 3). The
-# order is relaxed, because a strict one throws away what the next round of the scan finds nearer than the last one.
+# leaves one plan, which need not be made anew for each search (0.4 ms of some 3); a cluster must see the owner to know
+# the shard, and plans each. The order is relaxed, because a strict one throws away what the next round of the scan
+# finds nearer than the last one.
 _INDEX_SETTINGS = """
 SELECT set_config('hnsw.iterative_scan', 'relaxed_order', true), set_config('hnsw.ef_search', %s, true),
        set_config('hnsw.max_scan_tuples', %s, true), set_config('hnsw.scan_mem_multiplier', '32', true),
        set_config('enable_sort', 'off', true), set_config('enable_seqscan', 'off', true),
        set_config('enable_bitmapscan', 'off', true), set_config('enable_hashjoin', 'off', true),
-       set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', 'force_generic_plan', true)"""
+       set_config('enable_mergejoin', 'off', true), set_config('plan_cache_mode', %s, true)"""
 # The same for the workers of a cluster, who are told of SET LOCAL alone; one by one, as a pipeline wants them.
 _ON_WORKERS = (
     "SET LOCAL hnsw.iterative_scan TO 'relaxed_order'", "SET LOCAL hnsw.ef_search TO {}",
@@ -131,8 +132,10 @@ def _rounds(ask: Ask, choice: Choice) -> Iterator[tuple[int, bool]]:
 
 def _set(connection: psycopg.Connection[Any], ef: int, given_up: int) -> None:
     """The settings of a search by the index, until the transaction ends."""
-    connection.execute(_INDEX_SETTINGS, [str(ef), str(given_up)])
-    if tells_workers(connection):
+    workers = tells_workers(connection)
+    plans = "auto" if workers else "force_generic_plan"
+    connection.execute(_INDEX_SETTINGS, [str(ef), str(given_up), plans])
+    if workers:
         for setting, value in zip(_ON_WORKERS, (None, ef, given_up, *[None] * (len(_ON_WORKERS) - 3)), strict=True):
             connection.execute(SQL(setting).format(*([] if value is None else [value])))
 
