@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from seemory.demo_photographs import PHOTOGRAPHS
 from seemory.errors import MediaError, UsageError
+from seemory.media.captioned import read_captions
 from seemory.media.files import find_files
 from seemory.media.image import load_picture
 from seemory.models.choosing import Report, save_report
@@ -24,9 +24,6 @@ from seemory.telemetry import ProgressListener, ignore
 
 MOST_PICTURES = 300
 FEWEST_PICTURES = 10
-
-Captions = Sequence[tuple[str, str]]
-"""(name of a picture file, a caption of it)."""
 
 
 def measure_ways(
@@ -44,7 +41,7 @@ def measure_ways(
         folder: the encoder's files.
         home: the data folder.
         pictures: a folder of real pictures, of which up to 300 are taken; by default the demo's photographs.
-        captions: a CSV file with the columns `image` and `caption`; only pictures with captions are taken then.
+        captions: a file that `read_captions` takes; only pictures with captions are taken then.
         threads: of one pass; by default all cores.
         listen: called with the progress.
 
@@ -68,7 +65,9 @@ def measure_ways(
 
 def _material(encoder: Encoder, pictures: Path | None, captions: Path | None) -> tuple[Material, str]:
     """What to measure with, and what that is, in words."""
-    said = _read_captions(captions) if captions is not None else None
+    said: list[tuple[str, str]] | None = None
+    if captions is not None:
+        said = [(Path(one.name).name, caption) for one in read_captions(captions) for caption in one.captions]
     if not encoder.has_images:
         texts = QUERIES if said is None else tuple(dict.fromkeys(caption for _, caption in said))
         return Material(None, texts), f"{len(texts)} texts"
@@ -89,7 +88,7 @@ def _material(encoder: Encoder, pictures: Path | None, captions: Path | None) ->
         captioned = {name for name, _ in said}
         paths = [path for path in paths if path.name in captioned]
         if not paths:
-            raise UsageError(f"{captions}: none of its pictures is in {pictures}; the column `image` has file names")
+            raise UsageError(f"{captions}: none of its pictures is in {pictures}")
     names, squares = _squares(encoder, paths)
     if len(squares) < FEWEST_PICTURES:
         raise UsageError(f"{len(squares)} readable pictures are too few for a 5th percentile; give {FEWEST_PICTURES}")
@@ -114,14 +113,3 @@ def _squares(encoder: Encoder, paths: Sequence[Path]) -> tuple[list[str], list[n
         names.append(paths[index].name)
         squares.append(encoder.preprocess(picture.image))
     return names, squares
-
-
-def _read_captions(path: Path) -> list[tuple[str, str]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file)
-            if not {"image", "caption"} <= set(rows.fieldnames or ()):
-                raise UsageError(f"{path}: needs the columns image and caption, has {rows.fieldnames}")
-            return [(row["image"], row["caption"].strip()) for row in rows if row["image"] and row["caption"]]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: cannot be read as captions ({error})") from error
