@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from seemory.store.connect import Database
     from seemory.store.explaining import Explanation
     from seemory.store.memories import Remembered
+    from seemory.types import Vectors
     from seemory.zero_shot import LabelScore
 
 Paths = str | os.PathLike[str]
@@ -321,14 +322,34 @@ class Memory:
             raise ItemNotFound(f"{error}; and there is no such file") from error
 
     def classify(
-        self, image: Paths, labels: Sequence[str], *, templates: Sequence[str] | None = None
+        self, image: Paths | bytes, labels: Sequence[str], *, templates: Sequence[str] | None = None
     ) -> list[LabelScore]:
-        """The labels with their probabilities for one picture file, likeliest first; the picture is not stored."""
+        """The labels with their probabilities for a picture file, or the bytes of one, likeliest first; nothing of it
+        is stored."""
         from seemory.zero_shot import PHOTO_TEMPLATES, ZeroShotClassifier
 
         encoder = self.encoder
         classifier = ZeroShotClassifier(encoder, labels, templates or PHOTO_TEMPLATES)
         return classifier.classify(encoder.embed_images([self._rooms.terms.picture(image, encoder)]))[0]
+
+    def embed(self, things: Sequence[str | bytes]) -> Vectors:
+        """`(n, d)` float32 of norm 1 by the collection's encoder, of texts and of the bytes of picture files, in order.
+
+        Raises:
+            TowerMissing: the encoder takes no texts, or no pictures.
+            MediaError: a picture cannot be read.
+        """
+        import numpy as np
+
+        encoder = self.encoder
+        vectors = np.empty((len(things), encoder.dim), dtype=np.float32)
+        texts = [n for n, thing in enumerate(things) if isinstance(thing, str)]
+        pictures = [(n, thing) for n, thing in enumerate(things) if isinstance(thing, bytes)]
+        if texts:
+            vectors[texts] = encoder.embed_texts([str(things[n]) for n in texts])
+        for n, picture in pictures:  # one by one: of pictures as large as they may be, no two are held at once
+            vectors[n] = encoder.embed_images([self._rooms.terms.picture(picture, encoder)])[0]
+        return vectors
 
     @property
     def advisors(self) -> Advisors:
@@ -538,6 +559,28 @@ class Memory:
         filters = self._conditions(where)
         for page in self._rooms.items.pages(self.collection, batch=batch, filters=filters):
             yield from page
+
+    def listing(self, *, limit: int = 100, offset: int = 0, where: Sequence[Filter | str] = ()) -> list[Item]:
+        """A page of the collection's items that meet the conditions, in the order in which they came."""
+        return self._rooms.items.listing(self.collection, limit=limit, offset=offset, filters=self._conditions(where))
+
+    def original(self, item: UUID | str, *, roots: Sequence[Path] = ()) -> Path:
+        """The file of an item, links followed: one that `add` has kept, or one that lies under one of the `roots`.
+
+        Raises:
+            ItemNotFound: there is no such item, its file is gone, or it lies elsewhere.
+        """
+        found = self.get(item)
+        path = Path(found.uri)
+        if found.kind != "text" and self._rooms.adder.keeps(found.uri):
+            roots = [self.home / "pictures"]
+        try:
+            real = path.resolve(strict=True)
+            if real.is_file() and any(real.is_relative_to(root.resolve()) for root in roots):
+                return real
+        except (OSError, ValueError, RuntimeError):
+            pass
+        raise ItemNotFound(f"item {found.item_id} has no file that may be handed out")
 
     def thumbnail(self, item_id: UUID) -> bytes | None:
         """The stored small picture, as JPEG bytes, if there is one."""

@@ -146,6 +146,7 @@ class ServiceSettings(BaseModel):
     )
     rate: int = Field(default=1200, ge=0, le=1_000_000, description="Requests a minute of one key; 0: any number.")
     origins: tuple[str, ...] = Field(default=(), description="Other origins whose pages may ask with a key (CORS).")
+    roots: tuple[Path, ...] = Field(default=(), description="Folders whose originals may be handed out.")
     log_requests: bool = Field(default=True, description="A line of log for each request.")
     decoders: int = Field(default=2, ge=1, le=64, description="Processes that decode uploads, a picture each at once.")
     decoder_mb: int = Field(default=2000, ge=300, le=100_000, description="Megabytes that such a process may take.")

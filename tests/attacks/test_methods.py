@@ -216,6 +216,9 @@ METHODS: dict[str, tuple[str, Call]] = {
     "remember": ("text tags when", _remember),
     "recall": ("words limit kind where", _recall),
     "forget": ("items", lambda m, g, w: m.forget([g])),
+    "listing": ("limit offset where", lambda m, g, w: m.listing(limit=1000, where=[f"path~{g}"])),
+    "original": ("item roots", lambda m, g, w: m.original(g, roots=[Path("/")])),
+    "embed": ("things", lambda m, g, w: m.embed([str(g)]).tolist()),
     "items": ("where batch", lambda m, g, w: list(m.items(where=[f"path~{g}"], batch=1))),
     "describe": (
         "item caption tags notes transcript language",

@@ -28,6 +28,8 @@ from seemory.store.keys import Keys
 
 from .conftest import Guess, Loot, World, assert_no_secret, guesses, rows_of
 
+PNG = {"Content-Type": "image/png"}
+
 Send = Callable[..., httpx.Response]
 
 ROUTES: dict[tuple[str, str], Callable[[Send, str, bytes], list[httpx.Response]]] = {
@@ -53,6 +55,23 @@ ROUTES: dict[tuple[str, str], Callable[[Send, str, bytes], list[httpx.Response]]
         ask("POST", f"/v1/advise?advisor={guess}&mode={mode}", content=picture, headers={"Content-Type": "image/png"})
         for mode in ("similar", "dimensions", "critic", "combined", "similar&format=html")
     ],
+    ("GET", "/v1/items"): lambda ask, guess, picture: [
+        ask("GET", "/v1/items", params={"where": [f"path~{guess}"], "limit": 1000}),
+        ask("GET", "/v1/items", params={"owner": guess, "where": ["format=PNG", "name~private"]}),
+    ],
+    ("GET", "/v1/items/{item_id}/similar"): lambda ask, guess, picture: [ask("GET", f"/v1/items/{guess}/similar")],
+    ("GET", "/v1/items/{item_id}/original"): lambda ask, guess, picture: [ask("GET", f"/v1/items/{guess}/original")],
+    ("GET", "/v1/duplicates"): lambda ask, guess, picture: [
+        ask("GET", "/v1/duplicates", params={"threshold": 0.01, "owner": guess})
+    ],
+    ("POST", "/v1/classify"): lambda ask, guess, picture: [
+        ask("POST", "/v1/classify", params={"label": ["cat", guess]}, content=picture, headers=PNG)
+    ],
+    ("POST", "/v1/embeddings"): lambda ask, guess, picture: [
+        ask("POST", "/v1/embeddings", json={"model": "seemory-mini", "input": ["a cat", guess]}),
+        ask("POST", "/v1/embeddings", json={"model": guess, "input": "a cat"}),
+    ],
+    ("GET", "/v1/models"): lambda ask, guess, picture: [ask("GET", f"/v1/models?owner={guess}")],
     ("GET", "/v1/advisors"): lambda ask, guess, picture: [ask("GET", f"/v1/advisors?owner={guess}")],
     ("GET", "/v1/advisors/{name}"): lambda ask, guess, picture: [ask("GET", f"/v1/advisors/{guess}")],
     ("GET", "/readyz"): lambda ask, guess, picture: [ask("GET", f"/readyz?collection={guess}")],

@@ -7,6 +7,8 @@ import signal
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -113,6 +115,56 @@ def test_thirty_two_clients_get_the_answers_that_one_gets(served: Served, packag
     for one, other in zip(found, alone, strict=True):
         assert dict(one).keys() == dict(other).keys()
         assert all(abs(dict(one)[item] - cosine) < 1e-3 for item, cosine in other)
+
+
+def test_lists_likenesses_originals_duplicates_and_labels(served: Served, package_photographs: dict[str, Path]) -> None:
+    first = served.client.get("/v1/items", params={"limit": 3}).json()
+    rest = served.client.get("/v1/items", params={"limit": 1000, "offset": 3}).json()["items"]
+    items = [*first["items"], *rest]
+    assert [item["item_id"] for item in items] == [str(item.item_id) for item in served.memory.items()]
+    assert items[0] == plain(asdict(served.memory.get(items[0]["item_id"])))
+    narrow = served.client.get("/v1/items", params={"where": ["width>=600", "height>=400"]}).json()["items"]
+    assert {item["item_id"] for item in narrow} == {
+        str(item.item_id) for item in served.memory.items(where=["width>=600", "height>=400"])
+    }
+    one = items[0]["item_id"]
+    near = served.client.get(f"/v1/items/{one}/similar", params={"limit": 4}).json()["hits"]
+    assert [hit["item_id"] for hit in near] == [str(hit.item_id) for hit in served.memory.search(like=one, limit=4)]
+    for item in items:
+        original = served.client.get(f"/v1/items/{item['item_id']}/original")
+        assert original.status_code == 200
+        assert sha256(original.content).hexdigest() == item["sha256"]
+        assert original.headers["Content-Type"] == {"PNG": "image/png", "JPEG": "image/jpeg"}[item["format"]]
+    cat = package_photographs["cat"].read_bytes()
+    twin = served.upload(cat + b"a twin").json()["item_id"]
+    groups = served.client.get("/v1/duplicates").json()
+    assert any({item["sha256"] for item in group["items"]} >= {sha256(cat).hexdigest()} for group in groups["near"])
+    assert served.client.delete(f"/v1/items/{twin}").status_code == 204
+    labels = served.client.post(
+        "/v1/classify", params={"label": ["a cat", "a rocket"]}, content=cat, headers={"Content-Type": "image/png"}
+    ).json()["labels"]
+    assert labels == plain([asdict(one) for one in served.memory.classify(cat, ["a cat", "a rocket"])])
+    assert sum(one["probability"] for one in labels) == pytest.approx(1)
+
+
+def test_no_original_outside_the_roots(start_served: Start, photos: Path, tmp_path: Path) -> None:
+    inside, outside = photos / "inside", tmp_path / "outside"
+    for folder, name in ((inside, "cat.png"), (outside, "coffee.png")):
+        folder.mkdir()
+        (photos / name).rename(folder / name)
+    (inside / "link.png").symlink_to(outside / "coffee.png")
+    rooted = start_served(service__roots=json.dumps([str(inside)]))
+    assert rooted.memory.index(inside, outside).indexed >= 2
+    for item in rooted.memory.items():
+        answer = rooted.client.get(f"/v1/items/{item.item_id}/original")
+        allowed = Path(item.uri).resolve().is_relative_to(inside.resolve())
+        assert answer.status_code == (200 if allowed else 404), item.uri
+        assert str(tmp_path) not in answer.headers.get("Content-Disposition", "") + (answer.text if not allowed else "")
+    said = rooted.memory.remember("A text has no file")
+    assert rooted.client.get(f"/v1/items/{said.item_id}/original").status_code == 404
+    (inside / "cat.png").unlink()
+    gone = next(item for item in rooted.memory.items() if item.uri.endswith("cat.png"))
+    assert rooted.client.get(f"/v1/items/{gone.item_id}/original").status_code == 404
 
 
 # -- what is wrong -----------------------------------------------------------------------------------------------------
@@ -291,6 +343,13 @@ def test_health_readiness_figures_and_description(served: Served) -> None:
     assert {(path, method) for path, methods in described.items() for method in methods} == {
         ("/v1/search", "post"),
         ("/v1/items", "post"),
+        ("/v1/items", "get"),
+        ("/v1/items/{item_id}/similar", "get"),
+        ("/v1/items/{item_id}/original", "get"),
+        ("/v1/duplicates", "get"),
+        ("/v1/classify", "post"),
+        ("/v1/embeddings", "post"),
+        ("/v1/models", "get"),
         ("/v1/items/{item_id}", "get"),
         ("/v1/items/{item_id}", "delete"),
         ("/v1/items/{item_id}/thumbnail", "get"),

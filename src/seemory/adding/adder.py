@@ -97,6 +97,10 @@ class Adder:
                     raise
         raise AssertionError("the last try returns or raises")
 
+    def keeps(self, uri: str) -> bool:
+        """Whether a file is one that was handed over, and not one of the user's own elsewhere."""
+        return self._kept.has(uri)
+
     def forget(self, item_ids: Sequence[UUID]) -> int:
         """How many items were removed; kept files go with their last item, no other file is ever touched."""
         files = {item.uri for item in self._items.many(item_ids).values() if self._kept.has(item.uri)}

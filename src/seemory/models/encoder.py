@@ -172,6 +172,13 @@ class Encoder:
         self._run_pictures = share("image", self._picture_pass)
         self._run_texts = share("text", self._text_pass)
 
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """How many tokens the text tower reads of these texts, its special ones included."""
+        if not texts:
+            return 0
+        _, tokens, _ = self._text()
+        return sum(map(len, tokens.encode(texts)))
+
     def embed_query(self, text: str) -> Vector:
         """`(d,)` float32 of norm 1, read-only: `embed_texts` of one text, which is remembered for when it comes again.
 

@@ -26,12 +26,14 @@ from seemory.metrics import SECONDS, Metrics
 from seemory.service.admission import Admission
 from seemory.service.advising import add_advisor_routes
 from seemory.service.desk import Desk, Gone
+from seemory.service.embeddings import add_embedding_routes
 from seemory.service.guard import Guard, is_loopback
+from seemory.service.looking import add_looking_routes
 from seemory.service.memories import Memories
 from seemory.service.rates import Rates
 from seemory.service.refusals import Refused, document, refusal, status_of
 from seemory.service.requests import A_PICTURE, BINARY, REFUSALS, in_the_address, is_picture, read, read_json, wrong
-from seemory.service.schemas import AddedItem, Answer, Refusal, Search, SearchOptions
+from seemory.service.schemas import AddedItem, Answer, Refusal, Search, SearchOptions, ShownItem
 from seemory.settings import ServiceSettings
 from seemory.store.keys import Keys, Scope
 from seemory.telemetry import COUNTERS
@@ -76,6 +78,8 @@ def make_app(memory: Memory, options: ServiceSettings, metrics: Metrics, lifespa
         metrics.growing(f"seemory_{name}_total", counter.says, lambda counter=counter: float(counter.value))  # type: ignore[misc]
     _add_routes(app, memory, options, metrics, desk)
     add_advisor_routes(app, options, desk)
+    add_looking_routes(app, options, desk)
+    add_embedding_routes(app, options, desk)
     _add_handlers(app, metrics)
     return Guard(_with_cors(app, options.origins), metrics, local=local, origins=options.origins)
 
@@ -137,7 +141,7 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
         headers = {"Location": f"/v1/items/{added.item_id}"}
         return document(asdict(added), 201 if added.new else 200, headers)
 
-    @app.get("/v1/items/{item_id}", responses=REFUSALS)
+    @app.get("/v1/items/{item_id}", response_model=ShownItem, responses=REFUSALS)
     async def get(request: Request, item_id: UUID) -> Response:
         """All that is known of an item."""
         return document(asdict(await ask(request, lambda memory: memory.get(item_id))))

@@ -32,10 +32,13 @@ def _content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
+_SEVERAL: Final = ("where", "label", "template")
+
+
 def in_the_address(request: Request) -> dict[str, Any]:
-    """What stands in the address; `where` may stand there several times."""
+    """What stands in the address; conditions, labels and templates may stand there several times."""
     given: dict[str, Any] = dict(request.query_params)
-    return given | ({"where": request.query_params.getlist("where")} if "where" in given else {})
+    return given | {name: request.query_params.getlist(name) for name in _SEVERAL if name in given}
 
 
 M = TypeVar("M", bound=BaseModel)

@@ -51,6 +51,80 @@ class AdviceOptions(BaseModel):
     )
 
 
+class ClassifyOptions(BaseModel):
+    """What stands in the address beside a picture that is to be classified."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    label: list[Annotated[str, Field(min_length=1, max_length=1000)]] = Field(
+        min_length=2, max_length=1000, description="What it may be; repeated."
+    )
+    template: list[Annotated[str, Field(min_length=2, max_length=1000)]] = Field(
+        default=[], max_length=100, description="A prompt with {} where the label goes; repeated."
+    )
+
+
+class Label(BaseModel):
+    """One label's share of the answer."""
+
+    label: str
+    probability: float
+    cosine: float
+
+
+class Labels(BaseModel):
+    """What a picture is, likeliest first."""
+
+    labels: list[Label]
+
+
+class ShownItem(BaseModel):
+    """All that is known of an item."""
+
+    item_id: UUID
+    asset_id: UUID
+    kind: str
+    uri: str
+    sha256: str | None
+    bytes: int | None
+    width: int | None
+    height: int | None
+    taken_at: str | None
+    camera: str | None
+    format: str | None
+    start_s: float | None
+    end_s: float | None
+    caption: str | None
+    tags: list[str]
+    notes: str | None
+    transcript: str | None
+    language: str | None
+    metadata: dict[str, Any]
+    missing: bool
+
+
+class Listed(BaseModel):
+    """A page of items."""
+
+    items: list[ShownItem]
+    limit: int
+    offset: int
+
+
+class NearItems(BaseModel):
+    """Items that look alike, and the smallest cosine that joined two of them."""
+
+    items: list[ShownItem]
+    cosine: float
+
+
+class Groups(BaseModel):
+    """Duplicates in two tiers."""
+
+    exact: list[list[ShownItem]]
+    near: list[NearItems]
+
+
 class Passage(BaseModel):
     """Where an item has words of the query."""
 
@@ -104,6 +178,13 @@ class Answer(BaseModel):
     collection: str
     model: str
     milliseconds: float
+
+
+class SimilarItems(BaseModel):
+    """What looks like an item."""
+
+    query: dict[str, Any]
+    hits: list[Hit]
 
 
 class AddedItem(BaseModel):
