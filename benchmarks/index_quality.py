@@ -13,6 +13,7 @@ import argparse
 import json
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from benchmarks import clip_like
 from seemory.evaluation.report import as_lines
@@ -26,12 +27,28 @@ PLANS = (
 )
 
 
+def draw(documents: list[dict[str, Any]], file: Path) -> None:
+    """Recall over `ef_search` of an index of halves, by kind of query, as it is and centred."""
+    from seemory.evaluation.plots import lines_svg
+
+    lines = [line for document in documents for line in document["lines"]]
+    curves = []
+    for kind in ("pictures", "words"):
+        for remedy in ("none", "centred"):
+            held = [one for one in lines if (one["index"], one["m"], one["remedy"]) == ("halfvec", 16, remedy)]
+            name = f"{kind}, {'as it is' if remedy == 'none' else remedy}"
+            curves.append((name, [one["ef_search"] for one in held], [one[kind]["recall"] for one in held]))
+    drawn = lines_svg(curves, "ef_search", "recall@10")
+    file.write_text(drawn.replace("currentColor", "#7d7d7d"), encoding="utf-8")  # an image knows no page's colours
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=4_000)
     parser.add_argument("--data", type=Path, default=clip_like.DATA)
     parser.add_argument("--plan", type=int, choices=range(len(PLANS)), help="Only this part.")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--figure", type=Path, help="Recall over ef_search, as SVG.")
     given = parser.parse_args()
     found = clip_like.real(given.data)
     vectors = clip_like.blow_up(found.images, given.rows + PLANS[0].queries)
@@ -46,6 +63,8 @@ def main() -> None:
                     for table in tables(report):
                         print("\n".join(as_lines(table)), flush=True)
         stop_embedded(home)
+    if given.figure is not None:
+        draw(documents, given.figure)
     if given.json is not None:
         given.json.write_text(json.dumps(documents, indent=2))
 

@@ -351,7 +351,7 @@ def _spaces(
     first = of_file(file, column=column, label=label, sample=sample)
     if captions is None:
         return [first], None, []
-    pairing = pair_up(first, of_file(captions, column=column, sample=sample))
+    pairing = pair_up(first, of_file(captions, column=column, label=label, sample=sample))
     return [pairing.pictures, pairing.captions], pairing, []
 
 

@@ -21,6 +21,9 @@ td, th { border-bottom: 1px solid var(--line); font-variant-numeric: tabular-num
          text-align: right }
 td:first-child, th:first-child { text-align: left } th { font-weight: 600; overflow-wrap: anywhere }
 svg { color: var(--ink); height: auto; width: 100% } .wide { overflow-x: auto }
+.figures { font-size: .8rem } .figures td { padding: .25rem .35rem; white-space: nowrap }
+.figures th { overflow-wrap: normal; padding: .25rem .35rem; vertical-align: bottom }
+.figures .name { text-align: left }
 """
 
 
@@ -86,18 +89,24 @@ def as_html(page: Page) -> str:
         '<meta name="viewport" content="width=device-width">',
         f"<style>{PAGE_STYLE}</style>",
         f"<h1>{escape(page.title)}</h1>",
-        *(f"<p>{escape(note)}</p>" for note in page.notes),
     ]
     for table in page.tables:
-        parts += [f"<h2>{escape(table.title)}</h2>", '<div class="wide"><table><thead><tr>']
-        parts += [f"<th>{escape(head)}</th>" for head in table.heads]
+        parts += [f"<h2>{escape(table.title)}</h2>", '<div class="wide"><table class="figures"><thead><tr>']
+        parts += _cells("th", table.heads, table.names)
         parts.append("</tr></thead><tbody>")
-        parts += ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table.rows]
+        parts += ["<tr>" + "".join(_cells("td", row, table.names)) + "</tr>" for row in table.rows]
         parts.append("</tbody></table></div>")
+    parts += [f"<p>{escape(note)}</p>" for note in page.notes]
     for drawing in page.drawings:
         parts += [f"<h2>{escape(drawing.title)}</h2>", f'<div class="wide">{drawing.svg}</div>']
         parts += [f"<p>{escape(drawing.says)}</p>"] if drawing.says else []
     return "\n".join([*parts, "</html>"])
+
+
+def _cells(tag: str, row: Sequence[str], names: int) -> Iterator[str]:
+    for place, cell in enumerate(row):
+        kind = ' class="name"' if place < names else ""
+        yield f"<{tag}{kind}>{escape(cell)}</{tag}>"
 
 
 def number(value: float | None, form: str = "{:.3f}") -> str:

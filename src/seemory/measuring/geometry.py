@@ -183,7 +183,9 @@ def _fitted(pairing: Pairing, fitted_to: Sequence[Vectors], names: Sequence[Reme
 def tables(report: GeometryReport) -> list[Table]:
     """The figures as a person reads them."""
     heads: tuple[str, ...] = ("space", "remedy", "vectors", "wide", "mean cosine", "eff. rank", "IsoScore")
-    heads += ("uniformity", "hub skew", "most named", "never named", "groups apart", "neighbours agree")
+    heads += ("uniformity", "hub skew", "most named", "never named")
+    grouped = any(shape.groups is not None for one in report.spaces for shape in one.shapes)
+    heads += ("groups apart", "neighbours agree") if grouped else ()
     rows = [
         (
             one.space.name,
@@ -197,8 +199,7 @@ def tables(report: GeometryReport) -> list[Table]:
             "-" if shape.hubs is None else f"{shape.hubs.skewness:.2f}",
             "-" if shape.hubs is None else str(shape.hubs.most),
             "-" if shape.hubs is None else f"{percent(shape.hubs.never)} %",
-            "-" if shape.groups is None else f"{shape.groups.sigmas:.2f} σ",
-            "-" if shape.groups is None else f"{shape.groups.neighbours:.3f} (chance {shape.groups.chance:.3f})",
+            *(_grouped(shape) if grouped else ()),
         )
         for one in report.spaces
         for shape in one.shapes
@@ -207,6 +208,12 @@ def tables(report: GeometryReport) -> list[Table]:
     if report.pairing is not None and report.joined:
         made.append(_joined_table(report.pairing, report.joined))
     return made
+
+
+def _grouped(shape: Shape) -> tuple[str, str]:
+    if shape.groups is None:
+        return "-", "-"
+    return f"{shape.groups.sigmas:.2f} σ", f"{shape.groups.neighbours:.3f} (chance {shape.groups.chance:.3f})"
 
 
 def _joined_table(pairing: Pairing, found: Sequence[Joined]) -> Table:
