@@ -233,7 +233,7 @@ METHODS: dict[str, tuple[str, Call]] = {
         "image labels templates",
         lambda m, g, w: m.classify(str(g), ["cat", str(g)], templates=[f"{g} {{}}"]),
     ),
-    "advise": ("photograph advisor mode limit name", _advise),
+    "advise": ("photograph advisor mode limit name regions", _advise),
     "advisors": ("", lambda m, g, w: [one.name for one in m.advisors.all()]),
     "duplicates": ("threshold", _duplicates),
     "backfill": ("retry limit listen", lambda m, g, w: m.backfill(retry=True, limit=1000)),
