@@ -19,6 +19,8 @@ import anyio
 import httpx
 import psycopg
 import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from seemory.memory import Memory
 from seemory.metrics import Metrics
@@ -50,6 +52,7 @@ ROUTES: dict[tuple[str, str], Callable[[Send, str, bytes], list[httpx.Response]]
     ],
     ("GET", "/v1/items/{item_id}"): lambda ask, guess, picture: [ask("GET", f"/v1/items/{guess}")],
     ("GET", "/v1/items/{item_id}/thumbnail"): lambda ask, guess, picture: [ask("GET", f"/v1/items/{guess}/thumbnail")],
+    ("GET", "/page/originals/{item_id}"): lambda ask, guess, picture: [ask("GET", f"/page/originals/{guess}")],
     ("DELETE", "/v1/items/{item_id}"): lambda ask, guess, picture: [ask("DELETE", f"/v1/items/{guess}")],
     ("POST", "/v1/advise"): lambda ask, guess, picture: [
         ask("POST", f"/v1/advise?advisor={guess}&mode={mode}", content=picture, headers={"Content-Type": "image/png"})
@@ -74,14 +77,43 @@ ROUTES: dict[tuple[str, str], Callable[[Send, str, bytes], list[httpx.Response]]
     ("GET", "/v1/models"): lambda ask, guess, picture: [ask("GET", f"/v1/models?owner={guess}")],
     ("GET", "/v1/advisors"): lambda ask, guess, picture: [ask("GET", f"/v1/advisors?owner={guess}")],
     ("GET", "/v1/advisors/{name}"): lambda ask, guess, picture: [ask("GET", f"/v1/advisors/{guess}")],
+    ("GET", "/page/items"): lambda ask, guess, picture: [
+        ask("GET", f"/page/items?limit=500&where=path~{guess}"),
+        ask("GET", f"/page/items?after=1970-01-01T00:00:00%2B00:00_{guess}"),
+        ask("GET", f"/page/items?owner={guess}"),
+    ],
+    ("GET", "/page/facets"): lambda ask, guess, picture: [
+        ask("GET", "/page/facets"),
+        ask("GET", f"/page/facets?where=tag={guess}&where=path~{guess}"),
+    ],
+    ("GET", "/page/item"): lambda ask, guess, picture: [ask("GET", f"/page/item?id={guess}")],
+    ("POST", "/page/search"): lambda ask, guess, picture: [
+        ask("POST", "/page/search", json={"like": guess, "limit": 1000}),
+        ask("POST", f"/page/search?words={guess}", content=picture, headers={"Content-Type": "image/png"}),
+    ],
+    ("GET", "/page/duplicates"): lambda ask, guess, picture: [
+        ask("GET", "/page/duplicates?threshold=0.01"),
+        ask("GET", f"/page/duplicates?owner={guess}"),
+    ],
+    ("GET", "/page/map"): lambda ask, guess, picture: [ask("GET", f"/page/map?owner={guess}")],
+    ("POST", "/page/advise"): lambda ask, guess, picture: [
+        ask("POST", f"/page/advise?advisor={guess}", content=picture, headers={"Content-Type": "image/png"})
+    ],
+    ("GET", "/page/reports/{name}"): lambda ask, guess, picture: [ask("GET", f"/page/reports/{guess}")],
+    ("GET", "/page/status"): lambda ask, guess, picture: [ask("GET", f"/page/status?owner={guess}")],
+    ("POST", "/page/retry"): lambda ask, guess, picture: [ask("POST", f"/page/retry?owner={guess}")],
     ("GET", "/readyz"): lambda ask, guess, picture: [ask("GET", f"/readyz?collection={guess}")],
 }
-NO_ROWS = {("GET", "/healthz"), ("GET", "/metrics"), ("GET", "/v1/openapi.json")}
+NO_ROWS = {("GET", "/healthz"), ("GET", "/metrics"), ("GET", "/v1/openapi.json"), ("GET", "/page/files/{made}/{name}")}
 
 
 def routes(app: Any) -> set[tuple[str, str]]:
     described = anyio.run(_get, app, "/v1/openapi.json").json()["paths"]
-    return {(method.upper(), path) for path, methods in described.items() for method in methods}
+    found = {(method.upper(), path) for path, methods in described.items() for method in methods}
+    while not isinstance(app, FastAPI):  # through what stands around it
+        app = next(inner for name, inner in vars(app).items() if name in ("_app", "app"))
+    page = [route for route in app.routes if isinstance(route, APIRoute) and route.path.startswith("/page/")]
+    return found | {(method, route.path) for route in page for method in route.methods}  # which nothing describes
 
 
 async def _get(app: Any, path: str, method: str = "GET", **given: Any) -> httpx.Response:
@@ -142,8 +174,12 @@ def steady(world: World, answer: httpx.Response) -> str:
         return repr(answer.content)
     document = answer.json()
     document.pop("milliseconds", None)
-    for group in document.get("near", ()):  # of equal ones the ids decide
-        group["items"].sort(key=lambda item: item["uri"])
+    for group in (
+        document,
+        *document.get("near", ()),
+    ):  # of equal ones the ids decide
+        if isinstance(group.get("items"), list):
+            group["items"].sort(key=lambda item: item.get("uri") or item["name"])
     text = world.told(json.dumps(document, sort_keys=True))
     # The owner's folder of kept files is called by a hash of the owner's name.
     return re.sub(re.escape(str(world.thief.home / "pictures")) + r"/[0-9a-f]{32}", "<kept>", text)

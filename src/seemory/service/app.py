@@ -30,10 +30,12 @@ from seemory.service.embeddings import add_embedding_routes
 from seemory.service.guard import Guard, is_loopback
 from seemory.service.looking import add_looking_routes
 from seemory.service.memories import Memories
+from seemory.service.page.routes import add_page
 from seemory.service.rates import Rates
 from seemory.service.refusals import Refused, document, refusal, status_of
 from seemory.service.requests import A_PICTURE, BINARY, REFUSALS, in_the_address, is_picture, read, read_json, wrong
 from seemory.service.schemas import AddedItem, Answer, Refusal, Search, SearchOptions, ShownItem
+from seemory.service.searching import search_as_asked
 from seemory.settings import ServiceSettings
 from seemory.store.keys import Keys, Scope
 from seemory.telemetry import COUNTERS
@@ -80,6 +82,7 @@ def make_app(memory: Memory, options: ServiceSettings, metrics: Metrics, lifespa
     add_advisor_routes(app, options, desk)
     add_looking_routes(app, options, desk)
     add_embedding_routes(app, options, desk)
+    add_page(app, options, desk, local=local)
     _add_handlers(app, metrics)
     return Guard(_with_cors(app, options.origins), metrics, local=local, origins=options.origins)
 
@@ -215,18 +218,7 @@ def _add_handlers(app: FastAPI, metrics: Metrics) -> None:
 def _answer(memory: Memory, asked: SearchOptions, given: dict[str, Any]) -> dict[str, Any]:
     """What `seemory search --json` prints."""
     start = time.perf_counter()
-    hits = memory.search(
-        asked.words,
-        limit=asked.limit,
-        offset=asked.offset,
-        min_score=asked.min_score,
-        kind=asked.kind,
-        where=asked.where,
-        film=asked.film,
-        route=asked.route,
-        group=asked.group,
-        **given,
-    )
+    hits = search_as_asked(memory, asked, given)
     query = {"words": asked.words, "image": "the picture sent" if "image" in given else None, "like": given.get("like")}
     return {
         "query": {name: value for name, value in query.items() if value},

@@ -1,0 +1,1 @@
+"""The page that `seemory serve` shows: where people search and look."""
