@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
-_VECTORS = click.Path(path_type=Path, exists=True)
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_VECTORS = click.Path(path_type=Path)
 _REMEDIES = ("none", "centred", "all-but-the-top", "whitened")
 _POOLINGS = ("mean", "cls", "max", "last", "eot")
 
@@ -256,7 +256,7 @@ def ann(
 
 
 @evaluate.command()
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--captions", type=_FILE, help="Whose captions: COCO's or another JSON, CSV, or Flickr's token file.")
 @click.option("--labels", type=_FILE, help="Whose labels: a CSV file, name and label.")
 @click.option("--label-pattern", "pattern", metavar="REGEX", help="Labels out of file names: the first group.")
