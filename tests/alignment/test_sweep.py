@@ -84,6 +84,7 @@ def test_results_are_measured_kept_and_shown(place, capsys):
     assert sizes["mlp-0.005-warm0"] == pytest.approx(sizes["perceiver-small-0.005-warm0"], rel=0.02)
     assert all(len(cell["recall"]["16"]["text_to_image_r1"]) == 2 for cell in cells.values())
     assert set(cells["mlp-0.005-warm0"]["recall"]) == {"16", "8"}
+    assert cells["ridge-0.0002-warm0"]["loss"] == [None, None]
     fast, slow = (np.mean(cells[f"mlp-{rate}-warm0"]["loss"]) for rate in ("0.005", "0.0002"))
     assert fast < slow
     page = (place / "few.html").read_text()

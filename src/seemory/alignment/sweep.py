@@ -250,4 +250,10 @@ def _result(cell: Cell, rows: Sequence[dict[str, Any]]) -> Result:
 
 def _as_json(result: Result) -> dict[str, Any]:
     told = asdict(result) | {"name": result.cell.name}
+    told |= {name: [_number(value) for value in getattr(result, name)] for name in ("loss", "variance")}
     return told | {"recall": {str(width): values for width, values in result.recall.items()}}
+
+
+def _number(value: float) -> float | None:
+    """As JSON can have it: of what is computed and not trained there is no loss."""
+    return value if math.isfinite(value) else None

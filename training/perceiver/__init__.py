@@ -1,0 +1,1 @@
+"""The study of Perceivers: its comparisons, and what writes their tables."""
