@@ -146,9 +146,9 @@ def served(home: Path) -> Iterator[str]:
 
 
 def answer_of(page: Any) -> tuple[float, float]:
-    """When the latest search was asked, and when its answer had come whole, in the page's milliseconds."""
+    """When the search was asked, and when its answer had come whole, in the page's milliseconds."""
     entry = page.evaluate(
-        "performance.getEntriesByType('resource').filter((one) => /page.(search|items)/.test(one.name)).at(-1).toJSON()"
+        "performance.getEntriesByType('resource').filter((one) => /page.search/.test(one.name)).at(0).toJSON()"
     )
     return entry["startTime"], entry["responseEnd"]
 
@@ -203,6 +203,7 @@ def measure(browser: Any, address: str, words: Sequence[str]) -> list[dict[str, 
             page.goto(f"{address}/?q=nothing+like+it")
             page.locator(".tile").first.wait_for()
             page.wait_for_timeout(500)
+            page.evaluate("performance.clearResourceTimings()")
             page.evaluate(f"({WATCH})()")
             page.locator("#words").fill(said)
             ours.append(since_answer(page))
@@ -210,6 +211,7 @@ def measure(browser: Any, address: str, words: Sequence[str]) -> list[dict[str, 
             page.goto(f"{address}/?q=nothing+like+it")
             page.locator(".tile").first.wait_for()
             page.wait_for_timeout(500)
+            page.evaluate("performance.clearResourceTimings()")
             asked = {"words": said, "limit": 60, "group": False}
             page.evaluate(f"(asked) => {{ ({BARE})(asked); }}", asked)
             bare.append(since_answer(page))
