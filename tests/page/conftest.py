@@ -46,10 +46,10 @@ class Shown:
 
 
 @contextlib.contextmanager
-def serving(memory: Memory) -> Iterator[str]:
+def serving(memory: Memory, **options: Any) -> Iterator[str]:
     """The address at which the memory is served, by a thread of this process."""
     listener = socket.create_server(("127.0.0.1", 0))
-    app = make_app(memory, ServiceSettings(max_upload_bytes=3_000_000), Metrics())
+    app = make_app(memory, ServiceSettings(max_upload_bytes=3_000_000, **options), Metrics())
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

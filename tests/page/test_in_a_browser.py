@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .conftest import MARKUP, Shown
+from .conftest import MARKUP, Shown, serving
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -183,6 +183,12 @@ def test_the_status_says_what_there_is(page: Page) -> None:
     expect(page.locator(".figures")).to_contain_text("seemory-mini")
     expect(page.locator(".figures")).to_contain_text("100 %")
     expect(page.get_by_text("None: every file could be read")).to_be_visible()
+
+
+def test_where_a_key_is_needed_it_is_said(page: Page, library: Shown) -> None:
+    with serving(library.memory, keys="required") as address:
+        page.goto(address)
+        expect(page.locator("#state")).to_contain_text("asks for a key")
 
 
 def test_by_keyboard_alone(page: Page) -> None:

@@ -8,6 +8,7 @@ export class Failure extends Error {
 }
 
 const SAID = {
+  401: "This service asks for a key, and a browser shows none. Look from the machine that it runs on.",
   413: "This picture is larger than the service takes.",
   415: "This is no picture that can be read here. JPEG, PNG, WebP, GIF, TIFF, HEIC and AVIF can.",
   422: "This picture is damaged, or something in the search cannot be.",
