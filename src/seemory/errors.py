@@ -15,6 +15,8 @@
     │   ├── ModelUnavailable          3  not on disk, and the hub cannot be reached
     │   ├── ModelCorrupt              1  a file's checksum, shape or layout is wrong
     │   └── TowerMissing              2  asked for words from a picture-only encoder, or the reverse
+    ├── CriticError                   1  what a critic answers is no critique
+    │   └── CriticUnreachable         3  a critic does not answer, or not in time
     ├── Busy                          3  more is asked at once than can be taken on
     ├── TookTooLong                   3  no answer within the time that was given
     ├── ClusterUnreachable            3  no Ray cluster at that address, or no worker of it is left
@@ -101,6 +103,16 @@ class TowerMissing(ModelError):
     """The encoder has no tower for what was asked (words or pictures)."""
 
     exit_code = 2
+
+
+class CriticError(SeemoryError):
+    """What a critic answers is no critique."""
+
+
+class CriticUnreachable(CriticError):
+    """A critic does not answer, cannot be had, or does not answer in time."""
+
+    exit_code = 3
 
 
 class Busy(SeemoryError):

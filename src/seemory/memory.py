@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from seemory.adding.adder import Added
     from seemory.advisors.advice import Advice, Mode
     from seemory.advisors.library import Advisors
+    from seemory.critics import Critics
     from seemory.describing.describer import DescribeReport
     from seemory.duplicates import Duplicates
     from seemory.embedding.pictures import EmbedFiles
@@ -355,6 +356,11 @@ class Memory:
     def advisors(self) -> Advisors:
         """The owner's libraries of reference photographs: added to, listed, removed (docs/advisors.md)."""
         return self._rooms.advisors
+
+    @property
+    def critics(self) -> Critics:
+        """What makes a critic speak in an advisor's manner: trained, and measured (docs/advisors.md)."""
+        return self._rooms.critics
 
     def advise(
         self,

@@ -25,8 +25,10 @@ from seemory.types import Generation
 if TYPE_CHECKING:
     from seemory.adding.adder import Adder
     from seemory.advisors.advising import Advising
+    from seemory.advisors.critic.adapters import AdapterFolders
     from seemory.advisors.library import Advisors
     from seemory.advisors.scoring import Scoring
+    from seemory.critics import Critics
     from seemory.embedding.local import LocalEmbedding
     from seemory.embedding.pictures import EmbedFiles, Targets
     from seemory.exchange.vectors import Importer
@@ -205,6 +207,7 @@ class Rooms:
             lambda: self.encoders.current,
             self.encoders.find,
             self.scoring,
+            self.adapters,
             max_pixels=options.media.max_pixels,
             workers=options.index.workers or min(8, available_cores()),
             decoder=self._decoder or read_here,
@@ -221,8 +224,30 @@ class Rooms:
             self.advisors,
             lambda: self.encoders.current,
             self.scoring,
+            lambda: self.critics.asking,
             max_pixels=self.settings.media.max_pixels,
             decoder=self._decoder or read_here,
+        )
+
+    @cached_property
+    def adapters(self) -> AdapterFolders:
+        """Where the owner's adapters lie."""
+        from seemory.advisors.critic.adapters import AdapterFolders
+
+        return AdapterFolders(self.settings.home, self.settings.owner)
+
+    @cached_property
+    def critics(self) -> Critics:
+        """Who criticises, and what makes critics speak as advisors."""
+        from seemory.critics import Critics
+
+        return Critics(
+            self.settings,
+            self.advisors,
+            self.libraries,
+            self.scoring,
+            self.adapters,
+            lambda: self.encoders.current,
         )
 
     def live(self) -> Generation:
@@ -444,6 +469,8 @@ class Rooms:
     def close(self) -> None:
         """Let the database go; the embedded server stops with its last user, unless it is to stay warm."""
         with self._lock:
+            if "critics" in self.__dict__:
+                self.critics.close()
             if "query" in self.__dict__:
                 self.query.close()
             if self._database is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_data_path
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from seemory.errors import UsageError
@@ -122,6 +122,24 @@ class MemorySettings(BaseModel):
     alike: float = Field(default=0.88, ge=0, le=1, description="Least cosine of two memories that are linked.")
 
 
+class CriticSettings(BaseModel):
+    """Who criticises photographs in words: a server, a model in this process, or nobody."""
+
+    url: str | None = Field(default=None, min_length=1, description="An OpenAI-compatible server, up to /v1.")
+    api_key: SecretStr | None = Field(default=None, description="What the server asks for as a bearer token.")
+    local: bool = Field(default=False, description="Run the model in this process; needs the extra `critic`.")
+    model: str = Field(
+        default="Qwen/Qwen3-VL-4B-Instruct", min_length=1, description="Its name on the server or on disk, or a folder."
+    )
+    timeout_s: float = Field(default=120.0, gt=0, le=3600, description="For one photograph, all tries together.")
+    retries: int = Field(default=2, ge=0, le=10, description="How often it is asked again.")
+    max_tokens: int = Field(default=1500, ge=16, le=32_768, description="Of one answer.")
+    constrained: bool = Field(default=True, description="Hold answers to the schema while they are made.")
+    four_bit: bool = Field(default=True, description="Load a local model in 4 bits where CUDA and bitsandbytes are.")
+    prompt_price: float = Field(default=0.0, ge=0, description="Of a million tokens of questions.")
+    completion_price: float = Field(default=0.0, ge=0, description="Of a million tokens of answers.")
+
+
 class DatabaseSettings(BaseModel):
     """How the database is used, and how the embedded server behaves."""
 
@@ -178,6 +196,7 @@ class Settings(BaseSettings):
     models: ModelSettings = ModelSettings()
     search: SearchSettings = SearchSettings()
     memory: MemorySettings = MemorySettings()
+    critic: CriticSettings = CriticSettings()
     database: DatabaseSettings = DatabaseSettings()
     service: ServiceSettings = ServiceSettings()
 

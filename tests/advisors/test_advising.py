@@ -128,7 +128,7 @@ def test_eight_scores_beside_the_works(many: Memory, works: Path, tmp_path: Path
     both = many.advise(tmp_path / "soft.jpg", "many", limit=2)
     assert both.comparison == found
     assert both.similar == many.advise(tmp_path / "soft.jpg", "many", mode="similar", limit=2).similar
-    assert both.missing == ("critic: no critic is configured",)
+    assert both.missing == ("critic: no critic is configured (`critic.url` or `critic.local` in the settings)",)
     document = both.as_json()
     assert json.loads(json.dumps(document)) == document
     assert [one["dimension"] for one in document["dimensions"]["scores"]] == list(DIMENSIONS)

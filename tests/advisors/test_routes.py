@@ -39,7 +39,7 @@ def test_a_picture_that_is_sent_is_advised_about_as_a_file_is(many: Memory, work
         assert said == many.advise(content, "many", mode=mode, limit=2, name="the picture sent").as_json()  # type: ignore[arg-type]
     assert many.stats()["items"] == 0, "nothing is kept"
     assert ask(many, "GET", "/v1/advisors").json() == {
-        "advisors": [{"name": "many", "biography": BIOGRAPHY, "references": 8}]
+        "advisors": [{"name": "many", "biography": BIOGRAPHY, "references": 8, "adapter": None}]
     }
     shown = ask(many, "GET", "/v1/advisors/many").json()["works"]
     assert [Path(work["uri"]).stem for work in shown if not work["file_is_here"]] == ["galaxies"]

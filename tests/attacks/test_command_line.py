@@ -62,6 +62,14 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
     "advisor list": ("", ["", "--json"]),
     "advisor show": ("name", ["{guess}", "{guess} --json"]),
     "advisor remove": ("name works yes", ["{guess} --yes", "x {guess} --yes"]),
+    "advisor train": (
+        "name data epochs rate batch together hold_out patience seed",
+        [
+            "{guess} --data {guess} --json",
+            "{guess} --data x --epochs 1 --rate 0.1 --batch 1 --together 1 --hold-out 0 --patience 0 --seed 1",
+        ],
+    ),
+    "advisor evaluate": ("name data limit free", ["{guess} --json", "{guess} --data {guess} -n 1000 --free"]),
     "advisor refresh": ("name encoder", ["{guess} --json"]),
     "duplicates": ("threshold", ["--threshold 0.99 --json", "--threshold 0.99"]),
     "show": ("item", ["{guess}", "{guess} --json"]),

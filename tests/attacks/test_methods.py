@@ -11,6 +11,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import pyarrow.parquet
 import pytest
 
 from seemory.advisors.library import Advisors
+from seemory.critics import Critics
 from seemory.errors import SeemoryError
 from seemory.measuring.index_quality import Plan
 from seemory.memory import Memory
@@ -203,6 +205,20 @@ def _told(found: list[Any]) -> object:
     return sorted((one.hit.uri, one.hit.cosine, one.text, one.times, len(one.alike)) for one in found)
 
 
+def _train_own(memory: Memory, guess: Guess, world: World) -> object:
+    """On pictures that a path of the victim's names, which are files like others: a bad line, and no more."""
+    (table := world.own.parent / f"{world.own.name}.jsonl").write_text(
+        json.dumps({"image": str(guess), "critique": {}})
+    )
+    memory.advisors.add("critic's", world.own / "own-cat.png")
+    try:
+        memory.critics.train("critic's", table)
+    finally:
+        table.unlink()
+        memory.advisors.remove("critic's")
+    return None
+
+
 # name: (the parameters that are attacked, what is called)
 METHODS: dict[str, tuple[str, Call]] = {
     "get": ("item", lambda m, g, w: m.get(g)),
@@ -234,6 +250,7 @@ METHODS: dict[str, tuple[str, Call]] = {
         lambda m, g, w: m.classify(str(g), ["cat", str(g)], templates=[f"{g} {{}}"]),
     ),
     "advise": ("photograph advisor mode limit name regions", _advise),
+    "critics": ("", lambda m, g, w: m.critics.asking),
     "advisors": ("", lambda m, g, w: [one.name for one in m.advisors.all()]),
     "duplicates": ("threshold", _duplicates),
     "backfill": ("retry limit listen", lambda m, g, w: m.backfill(retry=True, limit=1000)),
@@ -263,6 +280,23 @@ ADVISORS: dict[str, tuple[str, Call]] = {
     "add": ("name folder biography catalogue listen", _add_library),
 }
 
+# The same of the object that `Memory.critics` hands out. No model is loaded: names come first.
+CRITICS: dict[str, tuple[str, Call]] = {
+    "train": (
+        "name data plan listen",
+        lambda m, g, w: [
+            attempt(lambda: m.critics.train(str(g), str(g), plan=None)),
+            attempt(lambda: _train_own(m, g, w)),
+        ],
+    ),
+    "evaluate": (
+        "name data limit constrained listen",
+        lambda m, g, w: m.critics.evaluate(str(g), data=str(g), limit=1000, constrained=True),
+    ),
+    "asking": ("", lambda m, g, w: m.critics.asking),
+    "close": ("", lambda m, g, w: m.critics.close()),
+}
+
 # These add rows to the thief's own and have tests of their own below.
 WRITERS = {
     "add": "picture",
@@ -283,7 +317,9 @@ TRUSTED = {
 
 
 def parameters(method: Any) -> str:
-    found = method.fget if isinstance(method, property) else method
+    found = (
+        method.fget if isinstance(method, property) else method.func if isinstance(method, cached_property) else method
+    )
     return " ".join(name for name in inspect.signature(found).parameters if name != "self")
 
 
@@ -292,19 +328,24 @@ def test_every_public_method_and_parameter_of_memory_is_attacked() -> None:
     assert set(public) == {*METHODS, *WRITERS, *TRUSTED}, "a method of Memory has no attack, or an attack no method"
     for name, attacked in ({name: given for name, (given, _) in METHODS.items()} | WRITERS).items():
         assert parameters(public[name]) == attacked, f"attack the parameters of Memory.{name}, then name them here"
-    handed = {name: member for name, member in inspect.getmembers(Advisors) if not name.startswith("_")}
-    assert {name: parameters(member) for name, member in handed.items()} == {
-        name: attacked for name, (attacked, _) in ADVISORS.items()
-    }
+    for kind, attacks in ((Advisors, ADVISORS), (Critics, CRITICS)):
+        handed = {name: member for name, member in inspect.getmembers(kind) if not name.startswith("_")}
+        assert {name: parameters(member) for name, member in handed.items()} == {
+            name: attacked for name, (attacked, _) in attacks.items()
+        }
 
 
-@pytest.mark.parametrize("name", [*METHODS, *(f"advisors.{name}" for name in ADVISORS)])
+HANDED = {f"advisors.{name}": attack for name, attack in ADVISORS.items()}
+HANDED |= {f"critics.{name}": attack for name, attack in CRITICS.items()}
+
+
+@pytest.mark.parametrize("name", [*METHODS, *HANDED])
 def test_a_guess_finds_nothing_by_any_method(
     name: str, worlds: Worlds, loot: Loot, victim: Memory, eye: psycopg.Connection
 ) -> None:
     before = rows_of(eye, victim.owner)
     assert {"asset", "item", "collection_owner", "advisor", "reference", victim.stats()["generation"]} <= set(before)
-    call = (METHODS | {f"advisors.{one}": attack for one, attack in ADVISORS.items()})[name][1]
+    call = (METHODS | HANDED)[name][1]
     for guess in guesses(loot):
         outcomes = []
         for world in worlds:

@@ -10,6 +10,8 @@ import numpy as np
 
 from seemory.advisors.advice import Advice, Mode
 from seemory.advisors.comparison import Comparison, compare
+from seemory.advisors.critic.criticising import Criticised, Criticising
+from seemory.advisors.critic.reconciling import of_critique
 from seemory.advisors.library import Advisors
 from seemory.advisors.likeness import Likeness, likenesses, located, nearest
 from seemory.advisors.photograph import Photograph
@@ -18,13 +20,13 @@ from seemory.advisors.scoring import Scoring
 from seemory.advisors.subjects import Subjects
 from seemory.advisors.wording import of_comparison, of_likeness
 from seemory.calibration import Calibration
-from seemory.errors import UsageError
+from seemory.errors import CriticError, UsageError
 from seemory.media.image import ReadPicture, read_here
 from seemory.models.encoder import Encoder
-from seemory.store.libraries import Libraries, Reference
+from seemory.store.libraries import Advisor, Libraries, Reference
 from seemory.types import Vector, Vectors
 
-NO_CRITIC: Final = "no critic is configured"
+NO_CRITIC: Final = "no critic is configured (`critic.url` or `critic.local` in the settings)"
 _MOST: Final = 100
 
 
@@ -37,6 +39,7 @@ class Advising:
         advisors: Advisors,
         encoder: Callable[[], Encoder],
         scoring: Scoring,
+        critic: Callable[[], Criticising | None],
         *,
         max_pixels: int,
         decoder: ReadPicture = read_here,
@@ -48,6 +51,7 @@ class Advising:
             advisors: finds them by name.
             encoder: the one that answers at this moment.
             scoring: measures the eight dimensions.
+            critic: asks a critic, if one is configured.
             max_pixels: larger pictures are refused.
             decoder: reads pictures that are given as bytes.
         """
@@ -55,6 +59,7 @@ class Advising:
         self._advisors = advisors
         self._encoder = encoder
         self._scoring = scoring
+        self._critic = critic
         self._max_pixels = max_pixels
         self._decoder = decoder
         self._subjects = Subjects()
@@ -74,7 +79,8 @@ class Advising:
         Args:
             given: the picture.
             advisor: whose library.
-            mode: `similar`: the works it is like. `dimensions`: its eight scores beside the works'. `combined`: both.
+            mode: `similar`: the works it is like. `dimensions`: its eight scores beside the works'. `critic`:
+                a critic's words. `combined`: all that can be had, and what cannot.
             limit: how many works are named as nearest.
             name: what bytes are called in the answer.
             regions: look for where in the photograph a likeness lies, which costs a pass of five more pictures.
@@ -84,14 +90,16 @@ class Advising:
             UsageError: the mode or limit is wrong, the library is empty, or it has no vectors of this encoder.
             MediaError: the picture cannot be read.
             ModelError: the encoder cannot be had.
+            CriticError: the mode is `critic`, and there is no answer, or none that is a critique.
         """
         if mode not in get_args(Mode):
             raise UsageError(f"mode is one of {', '.join(get_args(Mode))}, not {mode!r}")
         if not 1 <= limit <= _MOST:
             raise UsageError(f"limit must be 1 to {_MOST}, not {limit}")
-        who = self._advisors.find(advisor).name
+        whose = self._advisors.find(advisor)
         if mode == "critic":
-            raise UsageError(f"{NO_CRITIC}: ask for similar, dimensions or combined")
+            return self._criticised(given, whose, name)
+        who = whose.name
         encoder = self._encoder()
         works, vectors, missing = self._shelf(who, encoder)
         photograph = Photograph.read(given, max_pixels=self._max_pixels, name=name, decoder=self._decoder)
@@ -114,8 +122,10 @@ class Advising:
                 if mode == "dimensions":
                     raise
                 missing.append(f"dimensions: {error}")
+        said = None
         if mode == "combined":
-            missing.append(f"critic: {NO_CRITIC}")
+            said = self._said(photograph, whose, missing)
+            words += of_critique(said, comparison) if said else []
         return Advice(
             photograph=photograph.name,
             sha256=photograph.sha256.hex(),
@@ -125,9 +135,43 @@ class Advising:
             model=encoder.name,
             similar=near,
             comparison=comparison,
+            critic=said,
             words=tuple(words),
             missing=tuple(missing),
         )
+
+    def _criticised(self, given: str | os.PathLike[str] | bytes, whose: Advisor, name: str) -> Advice:
+        """A critic's words and nothing else: neither works nor an encoder are needed for them."""
+        critic = self._critic()
+        if critic is None:
+            raise UsageError(f"{NO_CRITIC}: ask for similar, dimensions or combined")
+        photograph = Photograph.read(given, max_pixels=self._max_pixels, name=name, decoder=self._decoder)
+        said = critic.criticise(photograph, whose)
+        return Advice(
+            photograph=photograph.name,
+            sha256=photograph.sha256.hex(),
+            advisor=whose.name,
+            works=0,
+            mode="critic",
+            model=said.model,
+            critic=said,
+            words=tuple(of_critique(said, None)),
+            missing=() if said.note is None else (f"critic: {said.note}",),
+        )
+
+    def _said(self, photograph: Photograph, whose: Advisor, missing: list[str]) -> Criticised | None:
+        """What the critic says; None where it says nothing that can be used, and `missing` is told why."""
+        try:
+            critic = self._critic()
+            if critic is None:
+                raise UsageError(NO_CRITIC)
+            said = critic.criticise(photograph, whose)
+        except (CriticError, UsageError) as error:
+            missing.append(f"critic: {error}")
+            return None
+        if said.note is not None:
+            missing.append(f"critic: {said.note}")
+        return said
 
     def _compared(
         self,

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from seemory.advisors.advice import Advice
 from seemory.advisors.catalogue import Entry, read_catalogue
+from seemory.advisors.critic.adapters import Adapter, AdapterFolders
 from seemory.advisors.page import page
 from seemory.advisors.photograph import Photograph
 from seemory.advisors.scoring import Scoring
@@ -105,6 +106,7 @@ class Advisors:
         encoder: Callable[[], Encoder],
         find: FindEncoder,
         scoring: Scoring,
+        adapters: AdapterFolders,
         *,
         max_pixels: int,
         workers: int,
@@ -117,6 +119,7 @@ class Advisors:
             encoder: the one that answers at this moment.
             find: finds and loads others.
             scoring: measures the eight dimensions.
+            adapters: where what was trained for the advisors lies.
             max_pixels: larger pictures are refused.
             workers: pictures that are worked on at once.
             decoder: decodes the photograph of a page where that came as bytes.
@@ -125,6 +128,7 @@ class Advisors:
         self._encoder = encoder
         self._find = find
         self._scoring = scoring
+        self._adapters = adapters
         self._max_pixels = max_pixels
         self._workers = workers
         self._decoder = decoder
@@ -269,23 +273,27 @@ class Advisors:
         return page(advice, shown, overlays, lambda work: self.proof(advice.advisor, work), words)
 
     def remove(self, name: str, works: Sequence[str] = ()) -> int:
-        """How many works were removed: these (by key, file name or title), or all of them and the advisor.
+        """How many works were removed: these (by key, file name or title), or all of them, the advisor and its adapter.
 
         Files on disk are never touched.
 
         Raises:
             AdvisorNotFound: there is no such advisor, or one of the works is none of its.
         """
-        advisor = self.find(name).name
+        found = self.find(name)
+        advisor = found.name
         if not works:
-            return self._libraries.remove(advisor)
+            count = self._libraries.remove(advisor)
+            if (adapter := Adapter.from_json(found.adapter)) is not None:
+                self._adapters.remove(adapter)
+            return count
         known = self._libraries.references(advisor)
         meant: dict[bytes, None] = {}
         for work in works:
-            found = [one.sha256 for one in known if work in one.names]
-            if not found:
+            named = [one.sha256 for one in known if work in one.names]
+            if not named:
                 raise AdvisorNotFound(f"{advisor} has no work {work!r}: see `seemory advisor show {advisor}`")
-            meant |= dict.fromkeys(found)
+            meant |= dict.fromkeys(named)
         return self._libraries.remove(advisor, list(meant))
 
     def _look(

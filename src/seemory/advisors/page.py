@@ -11,6 +11,7 @@ from typing import Final
 
 from seemory.advisors.advice import Advice
 from seemory.advisors.comparison import CaseStudy, Comparison, Standing
+from seemory.advisors.critic.section import footnote, remarks
 from seemory.advisors.page_style import POLICY, STYLE
 from seemory.advisors.profile import HIGHEST
 from seemory.advisors.radar import radar
@@ -63,7 +64,7 @@ def page(
     name = advice.photograph.replace("\\", "/").rpartition("/")[2]
     body = [*_head(advice, name), *_opening(advice, name, photograph)]
     if advice.comparison is not None:
-        body += _dimensions(advice.comparison, overlays)
+        body += _dimensions(advice.comparison, overlays, remarks(advice.critic, advice.comparison))
         body += _cases(advice.comparison.cases, name, photograph, proof)
     body += [*_beside(advice, proof), *_about(advice.advisor, biography), *_foot(advice)]
     return (
@@ -76,9 +77,11 @@ def page(
 
 
 def _head(advice: Advice, name: str) -> Iterator[str]:
-    works = f"{advice.works} work{'' if advice.works == 1 else 's'}"
+    works = f"beside {advice.works} work{'' if advice.works == 1 else 's'} in the library of"
+    if advice.mode == "critic":
+        works = "by the critic of"
     yield f'<header><p class="over">Advice on a photograph</p><h1>{escape(name)}</h1>'
-    yield f'<p class="under">beside {works} in the library of <strong>{escape(advice.advisor)}</strong></p></header>'
+    yield f'<p class="under">{works} <strong>{escape(advice.advisor)}</strong></p></header>'
 
 
 def _opening(advice: Advice, name: str, photograph: bytes) -> Iterator[str]:
@@ -95,7 +98,7 @@ def _with_beginning(text: str) -> str:
     return _BEGINNING.sub(r"<strong>\1</strong>", text)
 
 
-def _dimensions(comparison: Comparison, overlays: Mapping[str, bytes]) -> Iterator[str]:
+def _dimensions(comparison: Comparison, overlays: Mapping[str, bytes], said: Mapping[str, str]) -> Iterator[str]:
     standings = comparison.standings
     drawing = radar(
         [NAMES[one.dimension] for one in standings],
@@ -110,11 +113,11 @@ def _dimensions(comparison: Comparison, overlays: Mapping[str, bytes]) -> Iterat
     yield "</figure>"
     yield from _evidence(overlays)
     yield '</div><div class="bars">'
-    yield from map(_bar, standings)
+    yield from (_bar(one, said.get(one.dimension, "")) for one in standings)
     yield "</div></div></section>"
 
 
-def _bar(one: Standing) -> str:
+def _bar(one: Standing, critic: str) -> str:
     said = {"strength": "a strength", "priority": "to work on", "level": ""}[one.place]
     mark = f' <span class="mark {one.place}">{said}</span>' if said else ""
     told = f"{one.score:.1f} of 10; the library's middle is {one.usual:.1f}, its best {one.best_score:.1f}"
@@ -126,7 +129,7 @@ def _bar(one: Standing) -> str:
         f'<rect class="own" y="3" width="{_percent(one.score)}" height="7" rx="4"/>'
         f'<line class="usual" x1="{_percent(one.usual)}" x2="{_percent(one.usual)}" y1="0" y2="13"/>'
         f'<circle class="best" cx="{_percent(one.best_score)}" cy="6.5" r="3.5"/></svg>'
-        f'<p class="comment">{escape(one.measured.comment)}</p></div>'
+        f'<p class="comment">{escape(one.measured.comment)}</p>{critic}</div>'
     )
 
 
@@ -194,6 +197,10 @@ def _foot(advice: Advice) -> Iterator[str]:
     credits = [_credit(one) for one in _works(advice) if one.source or one.licence]
     if credits:
         yield f"<p><strong>Works shown.</strong> {'; '.join(credits)}.</p>"
+    yield footnote(advice.critic)
+    if advice.mode == "critic":
+        yield f"<p>SHA-256 of the photograph: {advice.sha256}.</p></footer>"
+        return
     how = "Likeness is the cosine of two pictures' vectors"
     if advice.comparison is not None:
         how += (

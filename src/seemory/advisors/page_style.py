@@ -55,6 +55,8 @@ figcaption em { color: var(--ink); overflow-wrap: anywhere }
 .bar .usual { stroke: var(--usual); stroke-width: 2.5 }
 .bar .best { fill: var(--paper); stroke: var(--soft); stroke-width: 1.5 }
 .comment { grid-column: 1 / -1; color: var(--soft); font-size: .82rem; line-height: 1.4; margin: 0 }
+.said { grid-column: 1 / -1; font-size: .84rem; line-height: 1.4; margin: .25rem 0 0; overflow-wrap: anywhere }
+.said b { color: var(--usual); font-variant-numeric: tabular-nums } .said.apart { color: var(--warn) }
 .cases { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1.4rem }
 .case { break-inside: avoid; background: var(--wash); padding: .9rem 1rem 1rem; border-radius: 4px }
 .case:only-child { grid-column: 1 / -1 }
@@ -93,7 +95,7 @@ footer p { margin: .3rem 0 }
   .opening, .scores { gap: 6mm } .scores { grid-template-columns: 84mm minmax(0, 1fr) }
   .hero img { max-height: 95mm } .key { gap: .5mm 4mm }
   .works img { height: 42mm } .overlays img { height: 25mm } .pair img { height: 34mm }
-  .case:only-child .pair img { height: 46mm } .comment { font-size: 8.6pt } .row { padding: 1.2mm 0 1.4mm }
+  .case:only-child .pair img { height: 46mm } .comment, .said { font-size: 8.6pt } .row { padding: 1.2mm 0 1.4mm }
 }
 """
 

@@ -17,6 +17,9 @@ from seemory.errors import UsageError
 if TYPE_CHECKING:
     from seemory.advisors.advice import Advice
     from seemory.advisors.comparison import Comparison
+    from seemory.advisors.critic.criticising import Criticised
+    from seemory.advisors.critic.evaluating import Evaluation, Side
+    from seemory.advisors.critic.training import TrainingReport
     from seemory.advisors.library import LibraryReport
 
 
@@ -107,7 +110,8 @@ def show(name: str, json_: bool, **where: Any) -> None:
     if json_:
         print_json(asdict(found) | {"works": [work.as_json() | {"file_is_here": work.is_here} for work in works]})
         return
-    click.echo(f"{found.name}, {found.references:,} works")
+    adapter = f", adapter {found.adapter['name']} for {found.adapter['base']}" if found.adapter else ""
+    click.echo(f"{found.name}, {found.references:,} works{adapter}")
     if found.biography:
         click.echo(found.biography)
     for work in works:
@@ -139,6 +143,104 @@ def refresh(name: str | None, encoder: str | None, json_: bool, **where: Any) ->
     with memory_for(**where) as memory, progress("Refreshing") as listen:
         report = memory.advisors.refresh(name, encoder=encoder, listen=listen)
     return _print_report(report, json_)
+
+
+@advisor.command()
+@click.argument("name")
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Critiques: a .jsonl file of lines with `image` and `critique`.",
+)
+@click.option(
+    "--epochs", default=3, show_default=True, type=click.IntRange(1, 10_000), help="Times over all critiques."
+)
+@click.option("--rate", default=2e-4, show_default=True, type=float, help="Learning rate.")
+@click.option("--batch", default=8, show_default=True, type=click.IntRange(1, 1024), help="Critiques of one step.")
+@click.option("--together", default=2, show_default=True, type=click.IntRange(1, 256), help="Critiques of one pass.")
+@click.option(
+    "--hold-out", default=0.1, show_default=True, type=click.FloatRange(0, 0.5), help="Share kept back to tell an end."
+)
+@click.option("--patience", default=1, show_default=True, type=click.IntRange(0), help="Epochs without getting better.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Another one: another order.")
+@where_it_is
+@as_json
+def train(name: str, data: Path, json_: bool, home: Any, collection: Any, owner: Any, model: Any, **plan: Any) -> int:
+    """Train the adapter by which a critic speaks as NAME. Run again after a kill, it takes up where it stopped."""
+    from seemory.advisors.critic.plan import Plan
+
+    with memory_for(home, collection, owner, model) as memory, progress("Training") as listen:
+        report = memory.critics.train(name, data, plan=Plan(**plan), listen=listen)
+    return _print_training(report, json_)
+
+
+@advisor.command()
+@click.argument("name")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Critiques to compare with, by default the library's works and their measured scores.",
+)
+@click.option("--limit", "-n", default=40, show_default=True, type=click.IntRange(1), help="Photographs at most.")
+@click.option("--free", is_flag=True, help="Do not hold answers to the schema while they are made.")
+@where_it_is
+@as_json
+def evaluate(name: str, data: Path | None, limit: int, free: bool, json_: bool, **where: Any) -> int:
+    """Ask the critic of NAME with its adapter and without: valid answers, changed words, the order of its scores."""
+    with memory_for(**where) as memory, progress("Evaluating") as listen:
+        found = memory.critics.evaluate(
+            name, data=data, limit=limit, constrained=False if free else None, listen=listen
+        )
+    return _print_evaluation(found, json_)
+
+
+def _print_training(report: TrainingReport, json_: bool) -> int:
+    if json_:
+        print_json(report.as_json())
+        return 1 if report.bad else 0
+    for number, fault in report.bad:
+        click.echo(f"  line {number}: {print_path(fault)}", err=True)
+    begun = f", taken up at step {report.taken_up_at}" if report.taken_up_at else ""
+    ended = ", stopped early" if report.stopped_early else ""
+    click.echo(f"{report.advisor}: {report.examples:,} critiques, {report.steps:,} steps{begun}{ended}")
+    for epoch, loss in enumerate(report.losses):
+        held = f", held out {report.held_out_losses[epoch]:.4f}" if report.held_out_losses else ""
+        kept = " (kept)" if report.best_epoch == epoch + 1 else ""
+        click.echo(f"  epoch {epoch + 1}: loss {loss:.4f}{held}{kept}")
+    parts = [f"{len(report.bad):,} lines left out"] if report.bad else []
+    parts += [f"another likeliest word in {report.changed:.0%} of places", f"{report.seconds:.1f} s"]
+    click.echo(f"{report.adapter}: {', '.join(parts)}")
+    return 1 if report.bad else 0
+
+
+def _print_evaluation(found: Evaluation, json_: bool) -> int:
+    if json_:
+        print_json(found.as_json())
+        return 1 if found.missing else 0
+    how = "held to the schema" if found.constrained else "not held to the schema"
+    click.echo(f"{found.advisor}: {found.photographs:,} photographs, beside {print_path(found.compared_with)}, {how}")
+    sides: list[tuple[str, Side | None]] = [("without", found.without), (found.adapter or "", found.with_adapter)]
+    for name, side in sides:
+        if side is not None:
+            order = "none" if side.mean_agreement is None else f"{side.mean_agreement:+.2f}"
+            tokens = f"{side.prompt_tokens:,} + {side.completion_tokens:,} tokens"
+            click.echo(f"  {name:32} valid {side.valid_share:.0%}, agreement of order {order}, {tokens}")
+    if found.changed is not None and found.with_adapter is not None:
+        click.echo(f"  the adapter says something else of {found.changed:.0%}")
+    for line in [*found.left_out, *found.missing]:
+        click.echo(f"  {print_path(line)}", err=True)
+    return 1 if found.missing else 0
+
+
+def _print_critic(said: Criticised) -> None:
+    from seemory.advisors.wording import NAMES
+
+    tries = "" if said.bill.attempts == 1 else f", {said.bill.attempts} tries"
+    tokens = f"{said.bill.prompt_tokens:,} + {said.bill.completion_tokens:,} tokens"
+    click.echo(f"\nthe critic: {print_path(said.adapter or said.model)}, {tokens}{tries}, {said.seconds:.1f} s")
+    for name, remark in said.critique.dimensions.items():
+        click.echo(f"  {NAMES[name]:24} {remark.score:4d}  {print_path(remark.comment)}")
 
 
 def _print_scores(comparison: Comparison) -> None:
@@ -183,6 +285,8 @@ def _print_advice(advice: Advice) -> None:
         click.echo(print_path(statement.text))
     if advice.comparison:
         _print_scores(advice.comparison)
+    if advice.critic and advice.mode != "critic":
+        _print_critic(advice.critic)
     for rank, one in enumerate(advice.similar, start=1):
         work = one.reference
         told = [work.name, work.year, work.source, work.licence, None if work.is_here else "the file is gone"]

@@ -21,6 +21,8 @@ _STATUS: Final[tuple[tuple[type[errors.SeemoryError], int], ...]] = (
     (errors.MediaTooLarge, 413),
     (errors.MediaError, 422),
     (errors.ModelUnavailable, 503),
+    (errors.CriticUnreachable, 503),
+    (errors.CriticError, 502),
     (errors.Busy, 429),
     (errors.TookTooLong, 503),
     (errors.ClusterUnreachable, 503),

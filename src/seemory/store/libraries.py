@@ -15,9 +15,9 @@ from seemory.store.texts import clean, clean_json, escape, unescape
 from seemory.types import Blob, Vector
 
 _ADVISORS = """
-SELECT a.name, a.biography, count(r.sha256)
+SELECT a.name, a.biography, count(r.sha256), a.adapter
 FROM seemory.advisor a LEFT JOIN seemory.reference r ON r.owner_id = a.owner_id AND r.advisor = a.name
-WHERE a.owner_id = %s GROUP BY a.owner_id, a.name, a.biography ORDER BY a.name"""
+WHERE a.owner_id = %s GROUP BY a.owner_id, a.name, a.biography, a.adapter ORDER BY a.name"""
 
 _SAVE_ADVISOR = """
 INSERT INTO seemory.advisor AS a (owner_id, name, biography) VALUES (%s, %s, %s)
@@ -91,6 +91,8 @@ class Advisor:
     biography: str | None
     references: int
     """How many works there are."""
+    adapter: Mapping[str, Any] | None = None
+    """What is known of the adapter that speaks for it, if one was trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +168,7 @@ class Libraries:
         """All of them, by name."""
         with self._database.transaction(self.owner) as connection:
             rows = connection.execute(_ADVISORS, [self.owner]).fetchall()
-        return [Advisor(unescape(name), biography, count) for name, biography, count in rows]
+        return [Advisor(unescape(name), *rest) for name, *rest in rows]
 
     def advisor(self, name: str) -> Advisor | None:
         """The advisor of that name."""
@@ -204,6 +206,13 @@ class Libraries:
             connection.execute(
                 _SAVE_ADVISOR, [self.owner, escape(name), None if biography is None else clean(biography)]
             )
+
+    def set_adapter(self, name: str, adapter: Mapping[str, Any]) -> bool:
+        """Whether there is that advisor, whose adapter this is from now on."""
+        statement = "UPDATE seemory.advisor SET adapter = %s, updated_at = now() WHERE owner_id = %s AND name = %s"
+        with self._database.transaction(self.owner) as connection:
+            row = [Jsonb(clean_json(adapter)), self.owner, escape(name)]
+            return connection.execute(statement, row).rowcount == 1
 
     def keep(self, advisor: str, reference: Reference, proof: bytes) -> None:
         """Have that work in the library; one of the same content is replaced. The advisor must be there."""
