@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from seemory.advisors.critic.adapters import Adapter, AdapterFolders, AdapterProblem
@@ -17,6 +18,7 @@ from seemory.telemetry import ProgressListener, ignore
 if TYPE_CHECKING:
     from seemory.advisors.critic.asking import Critic
     from seemory.advisors.critic.evaluating import Evaluation
+    from seemory.advisors.critic.local import LocalModel
     from seemory.advisors.critic.training import Plan, TrainingReport
     from seemory.advisors.library import Advisors
     from seemory.advisors.scoring import Scoring
@@ -35,8 +37,9 @@ class Critics:
         scoring: Scoring,
         adapters: AdapterFolders,
         encoder: Callable[[], Encoder],
+        beside: Critics | None = None,
     ) -> None:
-        """Nothing is loaded or asked yet."""
+        """Nothing is loaded or asked yet; `beside` are another owner's, whose local model is used."""
         self._settings = settings
         self._options = settings.critic
         self._advisors = advisors
@@ -44,6 +47,9 @@ class Critics:
         self._scoring = scoring
         self._adapters = adapters
         self._encoder = encoder
+        self._beside = beside
+        self._lock = Lock()
+        self._loaded: LocalModel | None = None
 
     @cached_property
     def asking(self) -> Criticising | None:
@@ -74,8 +80,21 @@ class Critics:
         if options.local:
             from seemory.advisors.critic.local import LocalCritic
 
-            return LocalCritic(options.model, self._folder, max_tokens=options.max_tokens, four_bit=options.four_bit)
+            return LocalCritic(self._model, self._folder)
         return None
+
+    @property
+    def _model(self) -> LocalModel:
+        """The model in this process: one for all owners, whoever asks first."""
+        from seemory.advisors.critic.local import LocalModel
+
+        if self._beside is not None:
+            return self._beside._model
+        options = self._options
+        with self._lock:
+            if self._loaded is None:
+                self._loaded = LocalModel(options.model, max_tokens=options.max_tokens, four_bit=options.four_bit)
+            return self._loaded
 
     def _folder(self, name: str) -> Path:
         """Where the adapter of that name lies, if it is one of the owner's and made for this model."""
@@ -159,6 +178,5 @@ class Critics:
 
     def close(self) -> None:
         """Let a local model go."""
-        critic = self.__dict__.get("_critic")
-        if critic is not None and hasattr(critic, "close"):
-            critic.close()
+        if self._loaded is not None:
+            self._loaded.close()

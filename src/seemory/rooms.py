@@ -87,6 +87,7 @@ class Rooms:
         self._lock = RLock()
         self._beside = beside
         self._database: Database | None = None
+        self._critics: Critics | None = None
         loaded = None if beside is None else beside.encoders.loaded
         self.encoders: Encoders = Encoders(settings, insisted, lambda: self.generations, listen, share, loaded)
         self._together = 1 if share is None else _TOGETHER
@@ -236,19 +237,23 @@ class Rooms:
 
         return AdapterFolders(self.settings.home, self.settings.owner)
 
-    @cached_property
+    @property
     def critics(self) -> Critics:
-        """Who criticises, and what makes critics speak as advisors."""
-        from seemory.critics import Critics
+        """Who criticises, and what makes critics speak as advisors; one only, for it may hold a large model."""
+        with self._lock:
+            if self._critics is None:
+                from seemory.critics import Critics
 
-        return Critics(
-            self.settings,
-            self.advisors,
-            self.libraries,
-            self.scoring,
-            self.adapters,
-            lambda: self.encoders.current,
-        )
+                self._critics = Critics(
+                    self.settings,
+                    self.advisors,
+                    self.libraries,
+                    self.scoring,
+                    self.adapters,
+                    lambda: self.encoders.current,
+                    None if self._beside is None else self._beside.critics,
+                )
+            return self._critics
 
     def live(self) -> Generation:
         """The generation to search.
@@ -469,8 +474,8 @@ class Rooms:
     def close(self) -> None:
         """Let the database go; the embedded server stops with its last user, unless it is to stay warm."""
         with self._lock:
-            if "critics" in self.__dict__:
-                self.critics.close()
+            if self._critics is not None:
+                self._critics.close()
             if "query" in self.__dict__:
                 self.query.close()
             if self._database is not None:

@@ -49,6 +49,12 @@ class Base:
         return int(self.model.get_input_embeddings().weight.shape[0])
 
     @property
+    def padding(self) -> int:
+        """The token that fills rows up."""
+        pad = self.tokenizer.pad_token_id
+        return int(self.tokenizer.eos_token_id if pad is None else pad)
+
+    @property
     def fingerprint(self) -> str:
         """Of its form and some of its weights: another model of the same name has another."""
         some = self.model.get_input_embeddings().weight[:64].float().cpu().numpy().tobytes()

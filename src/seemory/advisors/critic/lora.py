@@ -260,12 +260,11 @@ def _batch(base: Base, examples: Sequence[Example]) -> Batch:
         answer = base.tokenizer(example.critique.written(), add_special_tokens=False)["input_ids"]
         rows.append((question, torch.tensor([*answer, base.tokenizer.eos_token_id])))
     width = max(question["input_ids"].shape[1] + len(answer) for question, answer in rows)
-    pad = base.tokenizer.pad_token_id if base.tokenizer.pad_token_id is not None else base.tokenizer.eos_token_id
 
     def filled(value: int) -> Any:
         return torch.full((len(rows), width), value, dtype=torch.long)
 
-    ids, mask, kinds, labels = filled(pad), filled(0), filled(0), filled(_NOT_LEARNED)
+    ids, mask, kinds, labels = filled(base.padding), filled(0), filled(0), filled(_NOT_LEARNED)
     for n, (question, answer) in enumerate(rows):
         length = question["input_ids"].shape[1]
         end = length + len(answer)
