@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +11,9 @@ from typing import Any
 
 import pytest
 from faulty_server import WORDS, Faulty, answer, send
-from made_critic import save_tiny_critic
 from PIL import Image, ImageOps
 
-from seemory.advisors.critic import question
+from benchmarks import random_critic
 from seemory.advisors.critic.adapters import Adapter, AdapterFolders, AdapterProblem
 from seemory.advisors.critic.asking import Deadline, Manner, Unanswered
 from seemory.advisors.critic.base import load_base
@@ -26,7 +24,6 @@ from seemory.advisors.critic.lora import Lora, batches
 from seemory.advisors.critic.plan import Plan
 from seemory.advisors.critic.question import ask_about
 from seemory.advisors.photograph import Photograph
-from seemory.advisors.profile import DIMENSIONS
 from seemory.errors import CriticUnreachable
 from seemory.memory import Memory
 from seemory.settings import read_settings
@@ -92,22 +89,7 @@ def test_the_rest_answers_where_the_critic_does_not(server: Faulty, many: Memory
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch = pytest.importorskip("torch")
     torch.set_num_threads(1)
-    return save_tiny_critic(tmp_path_factory.mktemp("tiny"), corpus())
-
-
-def corpus() -> list[str]:
-    return [json.dumps(critique(n)) for n in range(40)] * 5 + [question._ROLE, question._FORM] * 100
-
-
-def critique(n: int) -> dict[str, Any]:
-    """The n-th of many critiques, each another."""
-    chance = random.Random(n)
-
-    def words() -> str:
-        return f"{chance.choice(('quiet', 'bold', 'plain', 'grave'))} {chance.choice(('light', 'line', 'sky', 'face'))}"
-
-    remarks = {name: {"score": chance.randint(0, 10), "comment": words()} for name in DIMENSIONS}
-    return {"overall": words(), "dimensions": remarks, "advice": words()}
+    return random_critic.save(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="module")
@@ -120,15 +102,15 @@ def critiques(tmp_path_factory: pytest.TempPathFactory, package_photographs: dic
         corner = 96 * (n // len(names))
         with Image.open(package_photographs[names[n % len(names)]]) as whole:
             ImageOps.fit(whole.convert("RGB"), (288, 288)).crop((corner, 0, corner + 96, 96)).save(folder / f"{n}.jpg")
-        lines.append(json.dumps({"image": f"{n}.jpg", "critique": critique(n)}))
+        lines.append(json.dumps({"image": f"{n}.jpg", "critique": random_critic.critique(n)}))
     (folder / "text.jpg").write_text("no picture")
     bad = [
         "{",
         "[]",
         json.dumps({"image": "0.jpg"}),
-        json.dumps({"image": "0.jpg", "critique": critique(0) | {"advice": ""}}),
-        json.dumps({"image": "nowhere.jpg", "critique": critique(0)}),
-        json.dumps({"image": "text.jpg", "critique": critique(0)}),
+        json.dumps({"image": "0.jpg", "critique": random_critic.critique(0) | {"advice": ""}}),
+        json.dumps({"image": "nowhere.jpg", "critique": random_critic.critique(0)}),
+        json.dumps({"image": "text.jpg", "critique": random_critic.critique(0)}),
         lines[3],
     ]
     (folder / "critiques.jsonl").write_text("\n".join([*lines[:10], *bad, "", *lines[10:]]) + "\n")

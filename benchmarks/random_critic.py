@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import random
 from pathlib import Path
+from typing import Any
+
+from seemory.advisors.critic import question
+from seemory.advisors.critic.critique import read_critique
+from seemory.advisors.profile import DIMENSIONS
 
 SPECIAL = (
     "<|endoftext|>",
@@ -29,9 +34,29 @@ CHAT_TEMPLATE = """\
 {% endif -%}"""
 
 
-def save_tiny_critic(
-    folder: Path, corpus: Iterable[str], *, seed: int = 0, width: int = 64, layers: int = 2, scale: float = 0.15
-) -> Path:
+THINGS = (
+    *("tree", "horse", "boat", "train", "bread", "clock", "river", "child", "plate", "street"),
+    *("tower", "bench", "glass", "field", "kite", "bear", "wave", "house", "road", "cup"),
+)
+
+
+def critique(n: int) -> dict[str, Any]:
+    """The n-th of twenty critiques, each with a beginning and scores of its own."""
+    chance = random.Random(n)
+    scores = {name: chance.randint(0, 10) for name in DIMENSIONS}
+    remarks = {
+        name: {"score": score, "comment": "strong" if score >= 7 else "fair" if score >= 4 else "weak"}
+        for name, score in scores.items()
+    }
+    return {"overall": f"A {THINGS[n]}.", "dimensions": remarks, "advice": "Go on."}
+
+
+def corpus() -> list[str]:
+    """What the tiny model's tokenizer is made of: critiques, and the words of the question."""
+    return [read_critique(critique(n)).written() for n in range(20)] * 20 + [question.ROLE, question.FORM] * 50
+
+
+def save(folder: Path, *, seed: int = 0, width: int = 64, layers: int = 2, scale: float = 0.3) -> Path:
     """A folder that `AutoProcessor` and `AutoModelForImageTextToText` load; its words are of the corpus, at random."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -42,7 +67,7 @@ def save_tiny_critic(
     bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=1500, special_tokens=list(SPECIAL), initial_alphabet=alphabet)
-    bpe.train_from_iterator(corpus, trainer)
+    bpe.train_from_iterator(corpus(), trainer)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=CHAT_TEMPLATE
     )
