@@ -2,7 +2,7 @@
 
     python -m benchmarks.critic [--photos FILE …] [--serve DIR [--url URL]] [--epochs N] [--json FILE]
 
-The model is a Qwen3-VL of two layers whose weights are random: its words mean nothing, and what an answer quotes of them
+The model is a Qwen3-VL of two layers whose weights are random: its words mean nothing, and what answers quote of them
 is noise. What is shown is that the whole way can be gone: question, constrained decoding, check, comparison with what
 was measured, training, adapters. Twenty critiques are learned; how many the model then writes word for word, with the
 adapter and without, is counted with and without the schema. With `--serve` the model and its adapter are left in that
@@ -90,7 +90,7 @@ def show(rows: list[dict[str, Any]]) -> None:
 
 def train(memory: Memory, data: Path, epochs: int) -> dict[str, Any]:
     """The report of learning the twenty by heart."""
-    plan = Plan(epochs=epochs, rate=5e-3, batch=4, together=4, hold_out=0, dropout=0.0, keep_every=10**6)
+    plan = Plan(epochs=epochs, rate=2e-2, batch=4, together=4, hold_out=0, dropout=0.0, keep_every=10**6)
     told = time.monotonic()
 
     def listen(event: Progress) -> None:
@@ -105,7 +105,7 @@ def train(memory: Memory, data: Path, epochs: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", nargs="+", type=Path, help="by default three of scikit-image's")
-    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--url", help="a server that has the model and the adapter that --serve has left")
     parser.add_argument("--serve", type=Path, help="folder that keeps the data folder and the model")
     parser.add_argument("--json", type=Path)
