@@ -154,7 +154,9 @@ def _advise(memory: Memory, guess: Guess, world: World) -> object:
     own = str(world.own / "own-cat.png")
     asked = [(own, str(guess)), (str(guess), "own"), (own, "")]
     return [
-        attempt(lambda p=picture, a=advisor, m=mode: memory.advise(p, a, mode=m, limit=100, name=str(guess)))  # type: ignore[misc]
+        attempt(
+            lambda p=picture, a=advisor, m=mode: memory.advise(p, a, mode=m, limit=100, name=str(guess), regions=True)
+        )  # type: ignore[misc]
         for picture, advisor in asked
         for mode in ("similar", "dimensions", "critic", "combined")
     ]
