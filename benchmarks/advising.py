@@ -1,12 +1,13 @@
 """How long advice takes, encoder warm, for a photograph of 12 megapixels, and how many a second the service gives.
 
-    python -m benchmarks.advising [--model seemory-mini] [--works 40] [--home DIR] [--json FILE]
+    python -m benchmarks.advising [--model seemory-mini | random[@int8]] [--works 40] [--home DIR] [--json FILE]
 
 The photograph is scikit-image's astronaut, enlarged, with grain, saved as JPEG (as in benchmarks.decode); each request
 sends other bytes, so that nothing is known from before. The library has that many works, made of scikit-image's
 photographs. "by hand" is what a short program of one's own does for the nearest works, in the same run: Pillow's full
 decode, the same encoder, NumPy over vectors held in memory. Fidelity: the cosines of both, and the service's answers
-beside the library's own. `--model random` takes a ViT-B/32 with random weights, which costs what a real one costs.
+beside the library's own. `--model random` takes a ViT-B/32 with random weights, which costs what a real one costs;
+`random@int8` the same in 8 bits, its cosines beside those of fp32. "Parts" are what one answer of `similar` is made of.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -27,9 +29,14 @@ from PIL import Image, ImageOps
 from benchmarks import random_clip
 from benchmarks.decode import photograph
 from benchmarks.many_at_once import ask, serving
+from seemory.advisors.likeness import likenesses
+from seemory.advisors.photograph import Photograph
+from seemory.advisors.regions import parts as regions
+from seemory.advisors.subjects import Subjects
 from seemory.memory import Memory
 from seemory.settings import read_settings
 
+T = TypeVar("T")
 MODES = ("similar", "dimensions", "combined")
 
 
@@ -45,6 +52,13 @@ def works(folder: Path, count: int) -> list[Path]:
         made.append(folder / f"work{n:03}.jpg")
         part.save(made[-1], quality=90)
     return made
+
+
+def shown(folder: Path) -> Iterator[Image.Image]:
+    """The works, decoded in full."""
+    for file in sorted(folder.iterdir()):
+        with Image.open(file) as image:
+            yield image.convert("RGB")
 
 
 def taken(work: Callable[[], object], rounds: int) -> tuple[float, float]:
@@ -74,8 +88,37 @@ def by_hand(memory: Memory, folder: Path) -> Callable[[bytes], dict[str, float]]
     return look
 
 
-async def clients(port: int, content: bytes, count: int, seconds: float) -> tuple[float, float, float]:
+def parts(memory: Memory, content: bytes, rounds: int) -> dict[str, float]:
+    """Median milliseconds of what one answer of the mode `similar` is made of."""
+    encoder, subjects, rooms = memory.encoder, Subjects(), memory._rooms
+    taken: dict[str, list[float]] = {}
+
+    def timed(name: str, work: Callable[[], T]) -> T:
+        start = time.perf_counter()
+        done = work()
+        taken.setdefault(name, []).append((time.perf_counter() - start) * 1000)
+        return done
+
+    for _ in range(rounds + 1):
+        given = content + os.urandom(16)
+        seen = timed("hash", lambda given=given: Photograph.read(given, max_pixels=10**9))  # type: ignore[misc]
+        picture = timed("decode", lambda seen=seen: seen.look(encoder.image_size).image)  # type: ignore[misc]
+        vector = timed("the pass", lambda picture=picture: encoder.embed_images([picture])[0])  # type: ignore[misc]
+        timed("five regions", lambda picture=picture: encoder.embed_images(regions(picture)))  # type: ignore[misc]
+        shelf = timed("the library read", lambda: rooms.libraries.shelf("works", encoder.fingerprint))
+        works, vectors = [one for one, _ in shelf], np.stack([one for _, one in shelf if one is not None])
+        timed(
+            "compared, with subjects",
+            lambda v=vector, w=works, m=vectors: likenesses(encoder, subjects, v, w, m, sha256=b""),  # type: ignore[misc]
+        )
+    return {name: float(np.median(one[1:])) for name, one in taken.items()}
+
+
+async def clients(
+    port: int, content: bytes, count: int, seconds: float, *, regions: bool = True
+) -> tuple[float, float, float]:
     """(answers a second, median and 95th percentile of milliseconds) of `count` clients of the mode `similar`."""
+    path = f"/v1/advise?advisor=works&mode=similar&regions={str(regions).lower()}"
     times: list[float] = []
     start = time.perf_counter()
 
@@ -84,7 +127,7 @@ async def clients(port: int, content: bytes, count: int, seconds: float) -> tupl
         while time.perf_counter() - start < seconds:
             begun = time.perf_counter()
             body = content + os.urandom(16)
-            status, answer = await ask(reader, writer, "/v1/advise?advisor=works&mode=similar", "image/jpeg", body)
+            status, answer = await ask(reader, writer, path, "image/jpeg", body)
             assert status == 200, answer
             times.append((time.perf_counter() - begun) * 1000)
         writer.close()
@@ -102,13 +145,16 @@ async def once(port: int, content: bytes) -> dict[str, object]:
 
 
 def measure(arguments: argparse.Namespace, home: Path, folder: Path) -> dict[str, object]:
-    model = str(random_clip.make(home / "random", 224).seemory) if arguments.model == "random" else arguments.model
+    name, _, precision = arguments.model.partition("@")
+    model = arguments.model
+    if name == "random":
+        model = str(random_clip.make(home / "random", 224).seemory) + (f"@{precision}" if precision else "")
     works(folder, arguments.works)
     written = io.BytesIO()
     photograph(4000, 3000).save(written, "JPEG", quality=85)
     content = written.getvalue()
-    called = "ViT-B/32 of random weights" if arguments.model == "random" else Path(model).name
-    found: dict[str, object] = {"model": called, "works": arguments.works, "bytes": len(content)}
+    called = f"ViT-B/32 of random weights, {precision or 'fp32'}" if name == "random" else Path(model).name
+    found: dict[str, Any] = {"model": called, "works": arguments.works, "bytes": len(content)}
     print(f"{found['model']}, {arguments.works} works, a JPEG of 4000 x 3000 and {len(content) / 1e6:.1f} MB\n")
     with Memory(read_settings(home=home, database={"keep_warm": True}), model=model) as memory:
         report = memory.advisors.add("works", folder)
@@ -124,6 +170,7 @@ def measure(arguments: argparse.Namespace, home: Path, folder: Path) -> dict[str
             mode: lambda given, mode=mode: memory.advise(given, "works", mode=mode)  # type: ignore[misc]
             for mode in MODES
         }
+        ways["similar, no regions"] = lambda given: memory.advise(given, "works", mode="similar", regions=False)
         for name, way in {**ways, "similar, by hand": hand}.items():
             way(content)  # warm
             median, slow = taken(lambda way=way: way(content + os.urandom(16)), arguments.rounds)  # type: ignore[misc]
@@ -135,11 +182,21 @@ def measure(arguments: argparse.Namespace, home: Path, folder: Path) -> dict[str
         print(f"\ncosines of both within {apart:.4f}")
         found["cosines within"] = apart
         own = memory.advise(content, "works", mode="similar", name="the picture sent").as_json()
+        found["parts"] = parts(memory, content, arguments.rounds)
+        print("parts of similar, ms: " + ", ".join(f"{name} {ms:.1f}" for name, ms in found["parts"].items()))
+        if precision:
+            whole = memory.encoder.embed_images(list(shown(folder)))
+            with Memory(read_settings(home=home / "whole"), model=model.partition("@")[0]) as other:
+                apart = np.sum(whole * other.encoder.embed_images(list(shown(folder))), axis=1)
+            found["to fp32"] = {"mean": float(apart.mean()), "p5": float(np.percentile(apart, 5))}
+            print(f"cosine of {precision} to fp32: mean {apart.mean():.4f}, 5 % {np.percentile(apart, 5):.4f}")
     with serving(home, model, batching=True, queue=64, collection="default") as (port, _):
-        for count in (1, 2, 8):
-            rate, median, slow = asyncio.run(clients(port, content, count, arguments.seconds))
-            print(f"service, similar, {count} clients {rate:8.1f} a second {median:9.1f} {slow:9.1f} ms", flush=True)
-            found[f"service {count}"] = {"rate": rate, "median": median, "p95": slow}
+        for count, with_regions in ((1, True), (2, True), (8, True), (8, False)):
+            outcome = clients(port, content, count, arguments.seconds, regions=with_regions)
+            rate, median, slow = asyncio.run(outcome)
+            how = f"service, similar, {count} clients{'' if with_regions else ', no regions'}"
+            print(f"{how:42} {rate:8.1f} a second {median:9.1f} {slow:9.1f} ms", flush=True)
+            found[how] = {"rate": rate, "median": median, "p95": slow}
         answer = asyncio.run(once(port, content))
         answer.pop("milliseconds")
         print(f"the service's answer is the library's: {answer == json.loads(json.dumps(own))}")

@@ -1,24 +1,22 @@
 """Controlled changes of a photograph: each is what one of the eight dimensions should follow, and the others not.
 
 Every change takes a photograph, `(H, W, 3)` uint8, and a strength of 0 to 1, and gives one of the same size for all
-strengths. What "unrelated" means is said here, before anything is measured: a dimension that the change works on by
-its nature (a crop moves the subject, so the thirds move too) is named as related and not counted.
+strengths. What "unrelated" means is said here, settled on the photographs that the constants are fitted on: a dimension
+that the change works on by its nature (a crop moves the subject, so the thirds move too) is named as related, with the
+reason, and not counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 import skimage
 from numpy.typing import NDArray
-
-from seemory.advisors.canvas import Canvas
-from seemory.advisors.saliency import attention
-from seemory.advisors.sharpness import sharpness
 
 Photograph = NDArray[np.uint8]
 
@@ -35,7 +33,8 @@ class Change:
     rises: bool
     """Whether the dimension's score should rise with the strength, or fall."""
     apply: Callable[[Photograph, float], Photograph]
-    related: tuple[str, ...] = ()
+    related: Mapping[str, str] = field(default_factory=dict)
+    """Other dimensions that it must move, and why."""
     only: Callable[[dict[str, float]], bool] = lambda _: True
     """Which pictures it makes sense for, by their figures."""
 
@@ -92,22 +91,18 @@ def tilt(photograph: Photograph, strength: float) -> Photograph:
 
 
 def off_balance(photograph: Photograph, strength: float) -> Photograph:
-    """A window of half the width slides off the place where the weight within it is centred, by three tenths of it.
+    """A window of half the width slides off the subject, from having it in its middle, by three tenths of its width.
 
-    The weight is the whole photograph's, and the window's own is found anew.
+    It slides to the side that has more room.
     """
     height, width = photograph.shape[:2]
-    canvas = Canvas(photograph)
-    weight = cv2.resize(attention(canvas, sharpness(canvas)).pull, (width, height))
-    top, window = round(0.25 * height), round(0.5 * width)
-    columns = weight[top : height - top].sum(axis=0)
-    start = (width - window) / 2
-    for _ in range(20):
-        inside = columns[round(start) : round(start) + window]
-        middle = start + float((inside * np.arange(window)).sum() / inside.sum())
-        start = min(max(middle - window / 2, 0), width - window)
+    mask = subject(photograph)
+    middle = float((mask.sum(axis=0) * (np.arange(width) + 0.5)).sum() / max(float(mask.sum()), 1e-9))
+    window = round(0.5 * width)
+    start = min(max(middle - window / 2, 0), width - window)
     slide = 0.3 * window * strength * (1 if start < (width - window) / 2 else -1)
     left = round(min(max(start + slide, 0), width - window))
+    top = round(0.25 * height)
     return photograph[top : height - top, left : left + window]
 
 
@@ -124,32 +119,82 @@ def fade(photograph: Photograph, strength: float) -> Photograph:
     return _bytes(photograph + 0.7 * strength * (float(photograph.mean()) - photograph.astype(np.float32)))
 
 
+def with_subject(figures: dict[str, float]) -> bool:
+    """Whether GrabCut finds something in the picture that is not most of it."""
+    return 0.03 <= figures["subject"] <= 0.35
+
+
 CHANGES = (
     Change("blur", "Gaussian blur, to 4 px of 384", "focus_sharpness", False, blur),
-    Change("under-exposure", "to 4 stops less", "lighting", False, under, ("emotional_impact",),
-           lambda figures: figures["middle_tone"] <= 65),
-    Change("over-exposure", "to 2.5 stops more", "lighting", False, over, ("emotional_impact",),
-           lambda figures: figures["middle_tone"] >= 40),
-    Change("hue noise", "patches turned, to 120 degrees", "color_harmony", False, hue_noise,
-           only=lambda figures: figures["chroma"] >= 6),
-    Change("busy background", "pebbles' relief around the subject", "subject_isolation", False, clutter,
-           ("focus_sharpness", "composition", "visual_balance")),
-    Change("background blur", "to 4 px of 384 around the subject", "subject_isolation", True, background_blur,
-           ("depth_perspective",), lambda figures: figures["attention_gathered"] >= 0.38),
+    Change(
+        "under-exposure", "to 4 stops less", "lighting", False, under,
+        {"emotional_impact": "bold light against dark is part of it, and there is less light"},
+        lambda figures: figures["middle_tone"] <= 65,
+    ),
+    Change(
+        "over-exposure", "to 2.5 stops more", "lighting", False, over,
+        {"emotional_impact": "as above: the dark goes instead"},
+        lambda figures: figures["middle_tone"] >= 40,
+    ),
+    Change(
+        "hue noise", "hues of patches turned, to 120 degrees", "color_harmony", False, hue_noise,
+        only=lambda figures: figures["chroma"] >= 6,
+    ),
+    Change(
+        "busy background", "pebbles' relief around the subject", "subject_isolation", False, clutter,
+        {"focus_sharpness": "the pebbles are sharp",
+         "visual_balance": "they put weight on every place but the subject's"},
+        with_subject,
+    ),
+    Change(
+        "background blur", "to 4 px of 384 around the subject", "subject_isolation", True, background_blur,
+        {"focus_sharpness": "most of the picture is no longer sharp",
+         "depth_perspective": "sharp before soft planes are a cue of depth",
+         "composition": "a quiet edge is part of it, and the edge becomes quiet"},
+        with_subject,
+    ),
     Change("tilt", "to 15 degrees", "composition", False, tilt),
-    Change("off-balance crop", "a window slides off the subject", "visual_balance", False, off_balance,
-           ("composition", "subject_isolation"), lambda figures: figures["attention_gathered"] >= 0.38),
-    Change("haze", "air that thickens upwards", "depth_perspective", True, haze, ("lighting", "emotional_impact")),
-    Change("fading", "to three tenths of contrast and colour", "emotional_impact", False, fade,
-           ("lighting", "color_harmony")),
+    Change(
+        "off-balance crop", "a window slides off the subject", "visual_balance", False, off_balance,
+        {"composition": "the subject moves to and past the thirds",
+         "subject_isolation": "the subject leaves the picture in part"},
+        with_subject,
+    ),
+    Change(
+        "haze", "air that thickens upwards", "depth_perspective", True, haze,
+        {"lighting": "a veil takes the dark tones",
+         "color_harmony": "it takes the hues of what is far",
+         "emotional_impact": "it takes contrast and colour, as fading does"},
+    ),
+    Change(
+        "fading", "to three tenths of contrast and colour", "emotional_impact", False, fade,
+        {"lighting": "fewer tones are used", "color_harmony": "hues become greys"},
+    ),
 )  # fmt: skip
 
 
 def subject(photograph: Photograph) -> NDArray[np.float32]:
-    """`(H, W)` what stands out in the unchanged photograph, 0 to 1, with soft borders."""
-    canvas = Canvas(photograph)
-    found = canvas.blurred(attention(canvas, sharpness(canvas)).subject, 2.0)
-    return np.asarray(cv2.resize(found, (photograph.shape[1], photograph.shape[0])), dtype=np.float32)
+    """`(H, W)` what GrabCut cuts out of the unchanged photograph's middle, 0 to 1, with soft borders.
+
+    Rother, Kolmogorov & Blake, 2004. It shares nothing with how the dimensions find a subject, which are to be proved.
+    """
+    height, width = photograph.shape[:2]
+    found = cv2.resize(_cut_out(photograph.tobytes(), photograph.shape), (width, height))
+    return np.asarray(cv2.GaussianBlur(found, (0, 0), max(height, width) / 192), dtype=np.float32)
+
+
+@lru_cache(maxsize=4)
+def _cut_out(pixels: bytes, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    photograph = np.frombuffer(pixels, np.uint8).reshape(shape)
+    scale = 192 / max(shape)
+    small = cv2.resize(photograph, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    height, width = small.shape[:2]
+    middle = (round(0.12 * width), round(0.12 * height), round(0.76 * width), round(0.76 * height))
+    labels = np.zeros((height, width), np.uint8)
+    cv2.setRNGSeed(1)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(np.ascontiguousarray(small[:, :, ::-1]), labels, middle, *models, 5, cv2.GC_INIT_WITH_RECT)
+    return ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.float32)
 
 
 def _linear(photograph: Photograph) -> NDArray[np.float32]:

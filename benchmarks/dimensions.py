@@ -2,12 +2,15 @@
 
     python -m benchmarks.dimensions [--photos DIR ...] [--pictures N] [--plot FILE] [--json FILE]
 
-Every picture goes through every change of `dimension_changes` at six strengths. Of the change's own dimension: the
-rank correlation (Spearman's) of score against strength (the median over pictures, and the share of pictures with 0.9
-and more) and the movement, which is the median over pictures of the score's difference between the strongest change and
-none. Of the others: the largest median movement, in either direction, among those that the change is not related to.
-"Steady": the difference after JPEG at quality 75, and after halving the size, in pictures of at least 480 pixels.
-"Scale": the quantiles of the scores of all pictures.
+Photographs are those of `dimension_split`'s proof half, 480 pixels or more, and the demo's: none that the constants
+were fitted on. Each goes through every change of `dimension_changes` at six strengths.
+
+Of the change's own dimension: Spearman's rank correlation of score against strength, in the wanted direction, of the
+mean score and of each picture's (the median, and the share with 0.9 and more); and by how much the mean score differs
+between the strongest change and none. Of the dimensions that the change is not related to: which one's mean score moves
+most, and how far; and, which is stricter, which one's score moves most in a typical picture (the median distance; its
+directions would cancel out in a mean). "Steady": the difference after JPEG at quality 75, and after halving the
+size. "Nothing": the scores of frames that show nothing. "Scale": the quantiles of the scores.
 """
 
 from __future__ import annotations
@@ -26,14 +29,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import spearmanr
 
-from benchmarks.dimension_changes import CHANGES, STRENGTHS, Change, Photograph
+from benchmarks.dimension_changes import CHANGES, STRENGTHS, Change, Photograph, subject
+from benchmarks.dimension_split import demo_photographs, photographs
 from seemory.advisors.canvas import Canvas
 from seemory.advisors.dimensions import measure
 from seemory.advisors.figures import figures, look
 from seemory.advisors.profile import DIMENSIONS
 from seemory.advisors.prompts import PromptPairs
-from seemory.demo_photographs import PHOTOGRAPHS
-from seemory.media.opening import PICTURE_SUFFIXES
 from seemory.models.loading import load_encoder
 
 SHORT = ("comp", "light", "focus", "colour", "isol", "depth", "balance", "emotion")
@@ -91,27 +93,49 @@ def plain_scores(path: Path) -> NDArray[np.float64]:
     return eye().scores(read(path))
 
 
+def scores_of(photograph: Photograph) -> NDArray[np.float64]:
+    return eye().scores(photograph)
+
+
 def answer_to(change: Change, scores: NDArray[np.float64]) -> dict[str, Any]:
     """The figures of one change from the `(pictures, strengths, 8)` scores under it."""
     own = DIMENSIONS.index(change.dimension)
     sign = 1 if change.rises else -1
-    ranks = [sign * spearmanr(STRENGTHS, one[:, own]).statistic if np.ptp(one[:, own]) else 0.0 for one in scores]
+    ranks = [sign * rank(one[:, own]) for one in scores]
     moved = scores[:, -1] - scores[:, 0]
     free = [d for d in range(8) if d != own and DIMENSIONS[d] not in change.related]
-    aside = np.median(np.abs(moved), axis=0)
-    worst = max(free, key=lambda d: aside[d])
+    mean, typical = np.abs(moved.mean(axis=0)), np.median(np.abs(moved), axis=0)
+    most, most_typical = max(free, key=lambda d: mean[d]), max(free, key=lambda d: typical[d])
     return {
         "change": change.name,
         "dimension": change.dimension,
+        "related": dict(change.related),
         "pictures": len(scores),
+        "spearman of the mean": sign * rank(scores[:, :, own].mean(axis=0)),
         "spearman": float(np.median(ranks)),
         "share": float(np.mean(np.array(ranks) >= 0.9)),
-        "movement": float(np.median(sign * moved[:, own])),
-        "others": {DIMENSIONS[d]: float(aside[d]) for d in range(8) if d != own},
-        "unrelated": DIMENSIONS[worst],
-        "unrelated_movement": float(aside[worst]),
-        "curve": np.median(scores[:, :, own], axis=0).tolist(),
+        "movement": float(sign * moved[:, own].mean()),
+        "means": {DIMENSIONS[d]: float(moved[:, d].mean()) for d in range(8)},
+        "typical": {DIMENSIONS[d]: float(typical[d]) for d in range(8)},
+        "unrelated": DIMENSIONS[most],
+        "unrelated movement": float(mean[most]),
+        "unrelated, typical": DIMENSIONS[most_typical],
+        "unrelated movement, typical": float(typical[most_typical]),
+        "curve": scores[:, :, own].mean(axis=0).tolist(),
+        "quarters": np.quantile(scores[:, :, own], (0.25, 0.75), axis=0).tolist(),
     }
+
+
+def rank(scores: NDArray[np.float64]) -> float:
+    """Spearman's correlation with the strengths; 0 where nothing moves."""
+    return float(spearmanr(STRENGTHS, scores).statistic) if np.ptp(scores) else 0.0
+
+
+def nothings() -> dict[str, Photograph]:
+    """Frames that show nothing."""
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), dtype=np.uint8)
+    return {"black": np.zeros_like(noise), "white": np.full_like(noise, 255), "noise": noise,
+            "grey noise": noise[:, :, :1].repeat(3, axis=2), "black with grain": noise // 50}  # fmt: skip
 
 
 def main() -> None:
@@ -121,11 +145,8 @@ def main() -> None:
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    own = [path for photograph in PHOTOGRAPHS if (path := photograph.find())]
-    found = [
-        p for folder in arguments.photos for p in sorted(folder.rglob("*")) if p.suffix.lower() in PICTURE_SUFFIXES
-    ]
-    large = own + [path for path in found if large_enough(path)]
+    large = demo_photographs() + list(photographs(arguments.photos, "proof", longer_side=480))
+    large = [path for path in large if max(read(path).shape) >= 480]
     chosen = large if len(large) <= arguments.pictures else [
         large[round(i)] for i in np.linspace(0, len(large) - 1, arguments.pictures)
     ]  # fmt: skip
@@ -133,25 +154,49 @@ def main() -> None:
         answered = np.array(list(pool.map(responses, chosen)))
         steady = np.array(list(pool.map(steadiness, chosen)))
         known = list(pool.map(own_figures, chosen))
-        all_scores = np.array(list(pool.map(plain_scores, found or own, chunksize=8)))
-    report: dict[str, Any] = {"pictures": len(chosen), "answers": [], "steady": {}, "scale": {}}
-    print(f"{len(chosen)} photographs, {len(STRENGTHS)} strengths\n")
-    print(f"{'change':18} {'own dimension':18} Spearman  share  moves  largest unrelated ({' '.join(SHORT)})")
+        all_scores = np.array(list(pool.map(plain_scores, large, chunksize=8)))
+        empty = dict(zip(nothings(), pool.map(scores_of, nothings().values()), strict=True))
+    report: dict[str, Any] = {"pictures": len(chosen), "answers": [], "steady": {}, "scale": {}, "nothing": {}}
+    print(f"{len(chosen)} photographs of the proof half, {len(STRENGTHS)} strengths\n")
+    print(f"{'':35}Spearman of                    largest unrelated movement")
+    print(f"{'change':17}{'own dimension':18}mean  each  >= 0.9  moves  {'of the mean':26}of a typical picture")
     for i, change in enumerate(CHANGES):
         fit = np.array([change.only(one) for one in known])
         answer = answer_to(change, answered[fit, i])
         report["answers"].append(answer)
-        others = " ".join(f"{answer['others'].get(d, float('nan')):.1f}" for d in DIMENSIONS)
-        print(
-            f"{change.name:18} {change.dimension:18} {answer['spearman']:8.2f} {answer['share']:6.0%} "
-            f"{answer['movement']:6.2f}  {answer['unrelated_movement']:.2f} {answer['unrelated']:18} {others}"
+        third = answer["movement"] / 3
+        aside = "  ".join(
+            f"{answer[key]:4.2f}{' ' if answer[key] < third else '*'} {answer[name]:19}"
+            for name, key in (
+                ("unrelated", "unrelated movement"),
+                ("unrelated, typical", "unrelated movement, typical"),
+            )
         )
-    print(f"\n{'steady':18} {'JPEG 75: median, 9 of 10':28} half size: median, 9 of 10")
+        print(
+            f"{change.name:17}{change.dimension:18}{answer['spearman of the mean']:4.2f}  {answer['spearman']:4.2f} "
+            f"{answer['share']:7.0%} {answer['movement']:6.2f}  {aside} n={answer['pictures']}"
+        )
+    print(f"(* a third of its own or more)\n\n{'mean score at strength':35}" + "".join(f"{s:7}" for s in STRENGTHS))
+    for answer in report["answers"]:
+        print(f"{answer['change']:17}{answer['dimension']:18}" + "".join(f"{x:7.2f}" for x in answer["curve"]))
+    print(f"\n{'moves':17}" + "".join(f"{short:>9}" for short in SHORT) + "    (o own, r related)")
+    for change, answer in zip(CHANGES, report["answers"], strict=True):
+        marks = ["o" if d == change.dimension else "r" if d in change.related else " " for d in DIMENSIONS]
+        cells = (f"{answer['means'][d]:+8.2f}{mark}" for d, mark in zip(DIMENSIONS, marks, strict=True))
+        print(f"{change.name:17}" + "".join(cells))
+    print(f"\n{'steady':18} {'JPEG 75: median, 9 of 10, most':32} half size: median, 9 of 10, most")
+    apart = np.abs(steady[:, 1:] - steady[:, :1])  # (pictures, ways, 8)
     for d, name in enumerate(DIMENSIONS):
-        apart = np.abs(steady[:, 1:, d] - steady[:, :1, d])
-        middle, most = np.median(apart, axis=0), np.quantile(apart, 0.9, axis=0)
-        report["steady"][name] = {"jpeg": [middle[0], most[0]], "half": [middle[1], most[1]]}
-        print(f"{name:18} {middle[0]:8.2f} {most[0]:8.2f}            {middle[1]:8.2f} {most[1]:8.2f}")
+        ways = [[float(np.quantile(apart[:, way, d], q)) for q in (0.5, 0.9, 1.0)] for way in (0, 1)]
+        report["steady"][name] = dict(zip(("jpeg", "half"), ways, strict=True))
+        print(f"{name:18} " + "          ".join(" ".join(f"{x:7.2f}" for x in way) for way in ways))
+    within = [float((apart[:, way].max(axis=1) <= 0.3).mean()) for way in (0, 1)]
+    report["steady"]["within 0.3 in all"] = within
+    print(f"pictures within 0.3 in all eight: {within[0]:.0%} as JPEG, {within[1]:.0%} at half size")
+    print("\nnothing")
+    for name, scores in empty.items():
+        report["nothing"][name] = scores.tolist()
+        print(f"{name:18} highest score {scores.max():.2f}")
     print(f"\nscale, {len(all_scores)} photographs: 5 %, 25 %, 50 %, 75 %, 95 %")
     for d, name in enumerate(DIMENSIONS):
         quantiles = np.quantile(all_scores[:, d], (0.05, 0.25, 0.5, 0.75, 0.95))
@@ -167,31 +212,28 @@ def main() -> None:
         draw(report, arguments.plot)
 
 
-def large_enough(path: Path) -> bool:
-    with Image.open(path) as image:
-        return max(image.size) >= 480
-
-
 def own_figures(path: Path) -> dict[str, float]:
-    return figures(look(Canvas(read(path))), None)
+    photograph = read(path)
+    return figures(look(Canvas(photograph)), None) | {"subject": float(subject(photograph).mean())}
 
 
 def draw(report: dict[str, Any], path: Path) -> None:
-    """The median score of each change's own dimension over its strength."""
+    """The mean score of each change's own dimension over its strength, and where half of the pictures lie."""
     from matplotlib import rcParams
     from matplotlib.figure import Figure
 
     rcParams["svg.fonttype"] = "none"
     figure = Figure(figsize=(12, 5.4), layout="constrained")
     for axes, answer in zip(figure.subplots(2, 5, sharex=True, sharey=True).flat, report["answers"], strict=True):
+        axes.fill_between(STRENGTHS, *answer["quarters"], color="#1f5a96", alpha=0.15, linewidth=0)
         axes.plot(STRENGTHS, answer["curve"], marker="o", color="#1f5a96")
         axes.set_title(f"{answer['change']}\n{answer['dimension']}", fontsize=9)
         axes.set_ylim(0, 10)
         axes.grid(alpha=0.3)
-        axes.text(0.04, 0.06, f"ρ {answer['spearman']:.2f}", transform=axes.transAxes, fontsize=9)
+        axes.text(0.04, 0.06, f"ρ {answer['spearman of the mean']:.2f}", transform=axes.transAxes, fontsize=9)
     figure.supxlabel("strength of the change")
-    figure.supylabel(f"score, median of {report['pictures']} photographs")
-    figure.savefig(path, dpi=110)
+    figure.supylabel("score: mean, and half of the photographs")
+    figure.savefig(path, dpi=110, metadata={"Date": None})
 
 
 if __name__ == "__main__":

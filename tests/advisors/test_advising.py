@@ -78,9 +78,10 @@ def test_a_likeness_that_lies_all_over_is_in_no_region() -> None:
     cosines = np.array([0.50, 0.52, 0.49, 0.51, 0.53], np.float32)
     parts = np.zeros((5, 8), np.float32)
     parts[:, 0], parts[:, 1] = cosines, np.sqrt(1 - cosines**2)
-    assert most_alike(parts, work, calibration) is None
+    assert most_alike(parts, work, calibration, least=1.0) is None
     parts[2, :2] = 0.6, 0.8
-    region = most_alike(parts, work, calibration)
+    assert most_alike(parts, work, calibration, least=4.1) is None, "not like it by itself"
+    region = most_alike(parts, work, calibration, least=1.0)
     assert region is not None
     assert (region.name, round(region.cosine, 2), round(region.sigmas, 2)) == ("lower left", 0.6, 0.68)
 

@@ -16,10 +16,13 @@ from PIL import Image
 from skimage.transform import rotate
 
 from seemory.advisors import dimensions
+from seemory.advisors.comparison import compare
 from seemory.advisors.dimensions import MONOCHROME, TERMS, formulas, measure
+from seemory.advisors.likeness import Likeness
 from seemory.advisors.profile import DIMENSIONS, Profile
 from seemory.advisors.scales import SUMS, TENTHS
 from seemory.errors import UsageError
+from seemory.store.libraries import Reference
 
 Photograph = NDArray[np.uint8]
 
@@ -79,6 +82,15 @@ CHANGES = {
 }
 
 
+RELATED: dict[str, tuple[str, ...]] = {
+    "focus_sharpness": (),
+    "lighting": ("emotional_impact",),
+    "color_harmony": (),
+    "emotional_impact": ("lighting", "color_harmony"),
+}
+"""What a change must move besides, as benchmarks/dimension_changes.py argues."""
+
+
 @pytest.mark.parametrize("dimension", CHANGES)
 def test_a_dimension_follows_its_own_change_and_the_others_less(
     dimension: str, photographs: dict[str, Photograph]
@@ -90,10 +102,11 @@ def test_a_dimension_follows_its_own_change_and_the_others_less(
     falls = (np.diff(own, axis=1) > 0).mean()
     assert falls >= 0.9, own.round(2)
     assert np.median(own[:, -1] - own[:, 0]) > 1.0
-    if dimension in ("focus_sharpness", "color_harmony"):  # the changes that touch nothing else by their nature
-        moved = np.median(np.abs(scores[:, -1] - scores[:, 0]), axis=0)
-        others = np.delete(moved, DIMENSIONS.index(dimension))
-        assert others.max() < np.median(own[:, -1] - own[:, 0]) / 3, moved.round(2)
+    if dimension not in RELATED:  # four pictures are too few for changes that move what is where
+        return
+    moved = dict(zip(DIMENSIONS, np.abs((scores[:, -1] - scores[:, 0]).mean(axis=0)), strict=True))
+    unrelated = {name: far for name, far in moved.items() if name not in (dimension, *RELATED[dimension])}
+    assert max(unrelated.values()) < moved[dimension] / 3, moved
 
 
 def test_overexposure_costs_light(photographs: dict[str, Photograph]) -> None:
@@ -128,7 +141,7 @@ def test_weight_on_one_side_costs_balance() -> None:
     assert scores[0] > 8 > 3 > scores[-1]
 
 
-@pytest.mark.parametrize("name", ["astronaut", "motorcycle", "galaxies"])
+@pytest.mark.parametrize("name", ["astronaut", "motorcycle", "galaxies", "coffee"])
 def test_saving_again_and_halving_change_little(name: str, photographs: dict[str, Photograph]) -> None:
     photograph = photographs[name]
     buffer = io.BytesIO()
@@ -136,7 +149,7 @@ def test_saving_again_and_halving_change_little(name: str, photographs: dict[str
     half = Image.fromarray(photograph).resize((photograph.shape[1] // 2, photograph.shape[0] // 2), Image.LANCZOS)
     for other in (Image.open(buffer), half):
         apart = np.abs(measure(np.asarray(other)).scores() - measure(photograph).scores())
-        assert apart.max() < (0.3 if name != "astronaut" or other is not half else 0.6), apart.round(2)
+        assert apart.max() < 0.3, apart.round(2)
 
 
 def test_where_there_is_no_picture_nothing_scores() -> None:
@@ -162,7 +175,33 @@ def test_a_monochrome_picture_is_no_clash_of_colours(photographs: dict[str, Phot
         harmony = measure(grey).measured["color_harmony"]
         assert harmony.score == pytest.approx(MONOCHROME, abs=0.01)
         assert "monochrome" in harmony.comment
-        assert "colours are" not in measure(grey).measured["emotional_impact"].comment
+        for dimension, one in measure(grey).measured.items():
+            spoken = one.comment if dimension != "color_harmony" else ""
+            assert "colour" not in spoken.lower(), "nothing is said of colours where there are none"
+
+
+def test_another_exposure_and_a_fainter_print_have_the_same_form_and_colours(
+    photographs: dict[str, Photograph],
+) -> None:
+    for name in ("cat", "temple", "motorcycle"):
+        photograph = photographs[name]
+        light = np.where(photograph <= 10, photograph / 255 / 12.92, ((photograph / 255 + 0.055) / 1.055) ** 2.4)
+        darker = bytes_of(255 * (1.055 * (light / 4).clip(0.0031308) ** (1 / 2.4) - 0.055))
+        for other in (darker, faded(photograph, 0.6)):
+            apart = dict(zip(DIMENSIONS, measure(other).scores() - measure(photograph).scores(), strict=True))
+            for dimension in ("composition", "focus_sharpness", "subject_isolation", "visual_balance"):
+                assert abs(apart[dimension]) < 0.6, (name, dimension, apart[dimension])
+        assert scored(darker, "color_harmony") == pytest.approx(scored(photograph, "color_harmony"), abs=0.6)
+
+
+def test_a_picture_without_colour_is_neither_ahead_nor_behind_in_harmony(photographs: dict[str, Photograph]) -> None:
+    grey = np.asarray(Image.fromarray(photographs["cat"]).convert("L").convert("RGB"))
+    works = [Likeness(Reference(bytes([n]) * 32, f"/{n}.jpg"), 0.9, 0.9, 3.0, (), is_same=False) for n in (1, 2)]
+    for shown in (("coffee", "temple"), ("flower", "galaxies")):  # higher in harmony, and lower
+        found = compare(measure(grey), works, [measure(photographs[name]) for name in shown], limit=2)
+        (harmony,) = [one for one in found.standings if one.dimension == "color_harmony"]
+        assert harmony.place == "level"
+        assert "color_harmony" not in {one.dimension for one in (*found.cases, *found.to_study)}
 
 
 def test_each_score_comes_with_its_figures_and_a_sentence(photographs: dict[str, Photograph]) -> None:
@@ -209,8 +248,8 @@ def test_without_its_packages_the_extra_is_named(monkeypatch: pytest.MonkeyPatch
 
 def test_a_score_that_moves_needs_another_number(photographs: dict[str, Photograph]) -> None:
     """Pinned: whoever changes a figure sees it here, raises FORMULAS, and so has stored profiles made again."""
-    assert dimensions.FORMULAS == 2
-    expected = [4.4, 6.16, 4.47, 6.16, 4.73, 9.14, 5.95, 8.7]
+    assert dimensions.FORMULAS == 3
+    expected = [4.91, 6.95, 5.32, 6.22, 5.42, 7.99, 5.54, 9.45]
     assert measure(photographs["astronaut"]).scores() == pytest.approx(expected, abs=0.1)
 
 

@@ -1,9 +1,10 @@
 """Which hues there are, and whether they go together.
 
-Hues are those of CIE a*b*, each weighed by its chroma. Harmony is the distance to the nearest of seven templates on the
-hue circle (Matsuda's, as in Cohen-Or et al., 2006, "Color harmonization", figure 2 and equation 1); a wide template is
-charged for its width, since the widest fit almost any picture. Quiet is the mean resultant length of the hues of each
-neighbourhood (Mardia & Jupp, 2000, section 2.3): colours that change from spot to spot without an order have none.
+Hues are those of CIE a*b*, each weighed by its chroma, exposure set aside. Harmony is the distance to the nearest of
+seven templates on the hue circle (Matsuda's, as in Cohen-Or et al., 2006, "Color harmonization", figure 2 and equation
+1); a wide template is charged for its width, since the widest fit almost any picture. Quiet is the mean resultant
+length of the hues of each neighbourhood (Mardia & Jupp, 2000, section 2.3): colours that change from spot to spot
+without an order have none.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Colours:
     """A picture's hues."""
 
     chroma: float
-    """Mean distance from grey: below 4 a picture looks monochrome."""
+    """Mean distance from grey, exposure set aside: below 4 a picture looks monochrome."""
     template: str
     """The template that fits best."""
     turn: float
@@ -48,17 +49,18 @@ class Colours:
     variety: float
     """Circular spread of all hues: 0 for one hue, 1 for all alike."""
     histogram: NDArray[np.float64]
-    """`(72,)` chroma by hue, in steps of five degrees; sum 1."""
+    """`(72,)` weight by hue, in steps of five degrees; sum 1."""
 
 
 def colours(canvas: Canvas) -> Colours:
     """The hues of a picture and the template they fit."""
-    lab = canvas.blurred(canvas.lab, 1.0)
+    lab = canvas.blurred(canvas.lab, 2.0)  # colours of things, so that a softer picture has the same
     a, b = lab[:, :, 1], lab[:, :, 2]
-    chroma = np.hypot(a, b)
-    weight = np.asarray(chroma * _smooth(chroma, 3.0, 10.0), dtype=np.float32)  # the hue of grey is noise
+    chroma = np.asarray(np.hypot(a, b) * (66 / (lab[:, :, 0] + 16)), dtype=np.float32)
+    # The hue of grey is noise; beyond that a faint colour has nearly the say of a strong one, since hues are judged.
+    weight = np.asarray(_smooth(chroma, 2.0, 7.0) * chroma / (chroma + 12), dtype=np.float32)
     degrees = np.degrees(np.arctan2(b, a)) % 360
-    histogram = _histogram(degrees, weight)
+    histogram = _histogram(degrees[::2, ::2], weight[::2, ::2])
     total = float(histogram.sum())
     histogram = histogram / total if total > 0 else np.full(_BINS, 1 / _BINS)
     names, turns, costs = _costs()

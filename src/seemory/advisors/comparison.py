@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from seemory.advisors.dimensions import COLOURED
 from seemory.advisors.likeness import ALIKE_SIGMAS, Likeness
 from seemory.advisors.profile import DIMENSIONS, HIGHEST, Measured, Profile
 
@@ -150,12 +151,15 @@ def cases(
 def compare(own: Profile, works: Sequence[Likeness], profiles: Sequence[Profile], *, limit: int) -> Comparison:
     """The photograph beside works that have profiles by the same formulas; at least one, and none of them itself."""
     mine = own.scores()
+    judged = np.array([_is_judged(own, name) for name in DIMENSIONS])
+    # What is not judged is behind nothing and ahead of nothing.
+    held = np.where(judged, mine, HIGHEST)
     theirs = np.stack([profile.scores() for profile in profiles])  # (n, 8)
     cosines = np.array([work.cosine for work in works])
     alike = np.array([work.sigmas >= ALIKE_SIGMAS for work in works])
     usual = np.median(theirs, axis=0)
     best = [max(range(len(works)), key=lambda n: (theirs[n, d], cosines[n])) for d in range(len(DIMENSIONS))]
-    relevant = relevance(cosines, mine, theirs)
+    relevant = relevance(cosines, held, theirs)
     order = sorted(range(len(works)), key=lambda n: (-relevant[n], works[n].reference.uri))
     standings = tuple(
         Standing(
@@ -167,19 +171,24 @@ def compare(own: Profile, works: Sequence[Likeness], profiles: Sequence[Profile]
             study_score=float(theirs[order[0], d]),
             place=place,
         )
-        for d, (name, place) in enumerate(zip(DIMENSIONS, places(mine, usual), strict=True))
+        for d, (name, place) in enumerate(zip(DIMENSIONS, places(np.where(judged, mine, usual), usual), strict=True))
     )
     studies = []
     for n in order[:limit]:
-        most = int(np.argmax(theirs[n] - mine))
+        most = int(np.argmax(theirs[n] - held))
         gap = float(theirs[n, most] - mine[most])
         scores = dict(zip(DIMENSIONS, map(float, theirs[n]), strict=True))
         studies.append(Study(works[n], float(relevant[n]), DIMENSIONS[most], gap, scores))
     chosen = tuple(
         CaseStudy(DIMENSIONS[d], works[n], float(mine[d]), float(theirs[n, d]), profiles[n].measured[DIMENSIONS[d]])
-        for d, n in cases(mine, usual, theirs, cosines, alike)
+        for d, n in cases(held, usual, theirs, cosines, alike)
     )
     return Comparison(standings, tuple(studies), chosen, own.formulas, len(works))
+
+
+def _is_judged(own: Profile, dimension: str) -> bool:
+    """Whether a score says anything: colour harmony does not of a picture without colour."""
+    return dimension != "color_harmony" or own.measured[dimension].evidence.get(COLOURED, 1.0) >= 0.5
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:

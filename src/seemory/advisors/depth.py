@@ -12,7 +12,7 @@ import numpy as np
 
 from seemory.advisors.canvas import Canvas, mean
 from seemory.advisors.lines import Meeting
-from seemory.advisors.sharpness import Sharpness, quantile
+from seemory.advisors.sharpness import SHARPEST, Sharpness, quantile
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,7 @@ def depth(canvas: Canvas, sharp: Sharpness, met: Meeting) -> Depth:
     return Depth(
         air=float(np.log2((mean(strength, 1 - far) + 0.1) / (mean(strength, far) + 0.1))),
         lighter=mean(canvas.lightness, far) - mean(canvas.lightness, 1 - far),
-        planes=max(sharp.best - 0.9, 0.0) / max(quantile(sharp.detail, sharp.edges**2, 0.1) - 0.9, 0.05),
+        planes=max(quantile(sharp.detail, sharp.edges**2, SHARPEST) - 0.9, 0.0)
+        / max(quantile(sharp.detail, sharp.edges**2, 0.1) - 0.9, 0.05),
         meeting=met.share,
     )

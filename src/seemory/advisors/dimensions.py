@@ -20,21 +20,24 @@ from seemory.advisors.scales import SUMS, TENTHS
 from seemory.errors import UsageError
 from seemory.types import Pixels
 
-FORMULAS: Final = 2
+FORMULAS: Final = 3
 """Raised whenever a figure is computed otherwise. Weights, words and constants tell of a change themselves."""
 
 MONOCHROME: Final = 6.5
 """Colour harmony of a picture without colour: nothing clashes, and nothing plays together either."""
 
+COLOURED: Final = "coloured"
+"""The evidence of colour harmony that says whether there is any colour to judge, 0 to 1; it is from 0.5 on."""
+
 # fmt: off
 TERMS: Final[Mapping[str, tuple[Term, ...]]] = {
     "composition": (
-        Term("near_thirds", 1.0, "The subject's closeness to a crossing of the thirds is {:.2f} of 1",
+        Term("near_thirds", 0.9, "The subject's closeness to a crossing of the thirds is {:.2f} of 1",
              "moving it towards such a crossing"),
-        Term("lines_level", 1.0, "The lines' agreement with the frame's directions is {:.2f} of 1",
+        Term("lines_level", 1.2, "The lines' agreement with the frame's directions is {:.2f} of 1",
              "levelling the picture"),
-        Term("askew", -1.2, "The lines stand {:.1f} degrees askew", "levelling the picture"),
-        Term("pull_to_edge", -0.6, "The frame's edge draws {:.2f} times its share of attention",
+        Term("askew", -1.6, "The lines stand {:.1f} degrees askew", "levelling the picture"),
+        Term("pull_to_edge", -0.5, "The frame's edge draws {:.2f} times its share of attention",
              "clearing what pulls the eye to the edge"),
         Term("lines_to_subject", 0.4, "Lines point at the subject {:.1f} times as often as by chance",
              "a stand from which lines lead to the subject"),
@@ -52,7 +55,7 @@ TERMS: Final[Mapping[str, tuple[Term, ...]]] = {
     "focus_sharpness": (
         Term("fine_detail", 1.0, "A fine blur makes the sharpest edges {:.2f} times flatter",
              "focus, a steadier hand or a shorter time"),
-        Term("medium_detail", 0.6, "A medium blur makes the sharpest edges {:.2f} times flatter",
+        Term("medium_detail", 0.4, "A medium blur makes the sharpest edges {:.2f} times flatter",
              "focus, a steadier hand or a shorter time"),
         Term("coarse_detail", 0.15, "A coarse blur makes the sharpest edges {:.2f} times flatter",
              "focus, a steadier hand or a shorter time"),
@@ -64,19 +67,24 @@ TERMS: Final[Mapping[str, tuple[Term, ...]]] = {
              "fewer small patches of differing colour", 100),
     ),
     "subject_isolation": (
-        Term("colour_apart", 0.8, "The subject's colour stands {:.1f} spreads off its surroundings",
-             "a plainer background, or one of another colour or lightness,"),
-        Term("detail_apart", 1.4, "The subject has {:.1f} times the detail of its surroundings",
-             "a wider aperture or a quieter background"),
-        Term("attention_gathered", 0.7, "The most striking fifth of the picture holds {:.0f} % of the attention",
+        Term("colour_apart", 0.3, "The subject's colour stands {:.1f} spreads off its surroundings",
+             "a plainer background, or one of another colour or lightness,",
+             grey=("The subject's tone stands {:.1f} spreads off its surroundings",
+                   "a plainer background, or a lighter or darker one,")),
+        Term("detail_apart", 1.2, "The subject has {:.1f} times the detail of its surroundings",
+             "a quieter background or a wider aperture"),
+        Term("sharp_apart", 0.6, "The subject is {:.1f} times as sharp as its surroundings",
+             "a wider aperture, or more distance between subject and background,"),
+        Term("attention_gathered", 0.5, "The most striking fifth of the picture holds {:.0f} % of the attention",
              "having one subject, larger or by itself,", 100),
     ),
     "depth_perspective": (
-        Term("air", 1.5, "Contrast and colour fade upwards by {:.1f} doublings",
-             "a foreground with weight before a fainter distance"),
+        Term("air", 2.0, "Contrast and colour fade upwards by {:.1f} doublings",
+             "a foreground with weight before a fainter distance",
+             grey=("Contrast fades upwards by {:.1f} doublings", "a foreground with weight before a fainter distance")),
         Term("planes", 0.35, "The sharpest edges are {:.1f} times as sharp as the softest",
              "a wider aperture, or something close in front,"),
-        Term("lines_meeting", 1.0, "{:.1f} % of the lines run to one meeting point", "a stand from which lines recede",
+        Term("lines_meeting", 0.7, "{:.1f} % of the lines run to one meeting point", "a stand from which lines recede",
              100),
         Term("lighter_above", 0.5, "The upper half is {:.0f} steps lighter", "a darker foreground"),
     ),
@@ -90,10 +98,9 @@ TERMS: Final[Mapping[str, tuple[Term, ...]]] = {
     ),
     "emotional_impact": (
         Term("drama", 1.0, "Light and dark areas lie {:.0f} steps of lightness apart", "bolder light against dark"),
-        Term("colourfulness", 0.7, "The colours are {:.0f} strong, where 100 is extreme", "stronger colour, or none,"),
-        Term("attention_gathered", 0.3, "The most striking fifth of the picture holds {:.0f} % of the attention",
-             "one clear subject", 100),
-        Term("prompts", 1.0, "The encoder finds it {:.0f} % stirring rather than dull", "a moment with life in it",
+        Term("colourfulness", 0.7, "The colours are {:.0f} strong, where 100 is extreme", "stronger colour, or none,",
+             grey=("", "")),
+        Term("prompts", 0.6, "The encoder finds it {:.0f} % stirring rather than dull", "a moment with life in it",
              100),
     ),
 }
@@ -151,17 +158,16 @@ def sum_of(name: str, values: Mapping[str, float]) -> float:
 
 def _measured(name: str, terms: tuple[Term, ...], values: Mapping[str, float], there: float) -> Measured:
     points = score(sum_of(name, values), SUMS[name])
-    told = [term for term in terms if term.figure != "colourfulness" or _coloured(values) > 0.5]
-    comment = sentence(told, values, TENTHS)
+    coloured = _coloured(values)
+    comment = sentence(terms, values, TENTHS, coloured=coloured > 0.5)
     evidence = {term.figure: values[term.figure] for term in terms if term.figure in values}
     if name == "color_harmony":
-        coloured = _coloured(values)
-        evidence |= {"chroma": values["chroma"], "hue_variety": values["hue_variety"]}
+        evidence |= {"chroma": values["chroma"], "hue_variety": values["hue_variety"], COLOURED: coloured}
         points = coloured * points + (1 - coloured) * MONOCHROME
         if coloured < 0.5:
             comment = (
-                f"A monochrome picture, with colours {values['chroma']:.1f} steps off grey on average: "
-                "there is no harmony of hues to judge, and only hues that go together would raise this."
+                f"A monochrome picture, its tones {values['chroma']:.1f} steps off grey on average: there are no hues "
+                f"to judge, and every such picture has {MONOCHROME:g} here, which is neither praise nor blame."
             )
     if name == "visual_balance":
         evidence |= {"weight_across": values["weight_across"], "weight_down": values["weight_down"]}

@@ -45,6 +45,8 @@ def figures(seen: Seen, prompts: PromptEvidence | None) -> dict[str, float]:
     """Every figure by name; those of the prompts only where an encoder was asked."""
     canvas, sharp = seen.canvas, seen.sharp
     tone, lines, set_off = tones(canvas), level(seen.lines), isolation(canvas, seen.attention, sharp)
+    subject = seen.attention.subject
+    coarser = sharp.best_coarser(subject)
     cues, means = depth(canvas, sharp, seen.meeting), mood(canvas)
     found = {
         "middle_tone": tone.middle,
@@ -53,16 +55,16 @@ def figures(seen: Seen, prompts: PromptEvidence | None) -> dict[str, float]:
         "tones_used": tone.entropy,
         "black_share": tone.black,
         "white_share": tone.white,
-        "fine_detail": sharp.best,
-        "medium_detail": sharp.coarser[0],
-        "coarse_detail": sharp.coarser[1],
-        "sharp_at_subject": at_subject(seen),
+        "fine_detail": sharp.best(subject),
+        "medium_detail": coarser[0],
+        "coarse_detail": coarser[1],
         "chroma": seen.colours.chroma,
         "off_harmony": seen.colours.distance,
         "colour_quiet": seen.colours.quiet,
         "hue_variety": seen.colours.variety,
         "colour_apart": set_off.colour,
         "detail_apart": set_off.detail,
+        "sharp_apart": set_off.sharpness,
         "attention_gathered": set_off.gathered,
         "subject_area": set_off.area,
         "air": cues.air,
@@ -89,24 +91,16 @@ def figures(seen: Seen, prompts: PromptEvidence | None) -> dict[str, float]:
     return {name: float(value) for name, value in found.items()}
 
 
-def at_subject(seen: Seen) -> float:
-    """How sharp the subject's edges are against those of the whole picture: 1 is alike."""
-    weight = seen.sharp.edges * seen.attention.subject
-    inside = float((seen.sharp.detail * weight).sum() / max(float(weight.sum()), 1e-9))
-    everywhere = float(np.average(seen.sharp.detail, weights=seen.sharp.edges + 1e-9))
-    return inside / max(everywhere, 1e-9)
-
-
 def substance(canvas: Canvas) -> float:
     """Whether there is a picture at all, 0 to 1: an unlit frame has no tones, and noise has no form larger than a dot.
 
-    In photographs some three quarters of the variance of L* remain behind a blur of four pixels, of white noise 1 %:
-    neighbouring pixels of a photograph are alike (Field, 1987, "Relations between the statistics of natural images and
-    the response properties of cortical cells").
+    In photographs some three quarters of the variance of L* remain behind a blur of three pixels, of pebbles and grass
+    a tenth, of white noise 1 %: neighbouring pixels of a photograph are alike (Field, 1987, "Relations between the
+    statistics of natural images and the response properties of cortical cells").
     """
     lightness = canvas.lightness
-    form = float(canvas.blurred(lightness, 4.0 * canvas.enlarged).var() / (float(lightness.var()) + 1e-6))
-    return _rising(form, 0.02, 0.15) * _rising(float(lightness.std()), 0.7, 2.5)
+    form = float(canvas.blurred(lightness, 3.0 * canvas.enlarged).var() / (float(lightness.var()) + 1e-6))
+    return _rising(form, 0.03, 0.1) * _rising(float(lightness.std()), 0.7, 2.5)
 
 
 def _rising(value: float, low: float, high: float) -> float:

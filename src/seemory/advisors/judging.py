@@ -32,10 +32,19 @@ class Term:
     """What would raise the score."""
     factor: float = 1.0
     """What the value is multiplied by before it is shown."""
+    grey: tuple[str, str] | None = None
+    """`says` and `advice` of a picture without colour, where those above speak of it; empty where there is nothing."""
 
-    def told(self, value: float) -> str:
-        """The figure in words."""
-        return self.says.format(value * self.factor)
+    def told(self, value: float, *, coloured: bool = True) -> str:
+        """The figure in words; none where it says nothing of a picture without colour."""
+        return self._words(coloured)[0].format(value * self.factor)
+
+    def advised(self, *, coloured: bool = True) -> str:
+        """What would raise the score, in words."""
+        return self._words(coloured)[1]
+
+    def _words(self, coloured: bool) -> tuple[str, str]:
+        return (self.says, self.advice) if coloured or self.grey is None else self.grey
 
 
 def place(value: float, tenths: tuple[float, float, float]) -> float:
@@ -69,14 +78,20 @@ def score(sum_: float, anchors: Anchors) -> float:
 
 
 def sentence(
-    terms: Sequence[Term], values: Mapping[str, float], tenths: Mapping[str, tuple[float, float, float]]
+    terms: Sequence[Term],
+    values: Mapping[str, float],
+    tenths: Mapping[str, tuple[float, float, float]],
+    *,
+    coloured: bool = True,
 ) -> str:
     """The figure that holds the score back most, and what would raise it; the best figure where none does."""
-    known = [term for term in terms if term.figure in values and term.says]
+    known = [term for term in terms if term.figure in values and term.told(0.0, coloured=coloured)]
     parts = {term: term.weight * place(values[term.figure], tenths[term.figure]) for term in known}
     weakest = min(known, key=lambda term: parts[term])
     if parts[weakest] < 0:
-        return f"{weakest.told(values[weakest.figure])}: {weakest.advice} would raise this."
+        told = weakest.told(values[weakest.figure], coloured=coloured)
+        return f"{told}: {weakest.advised(coloured=coloured)} would raise this."
     best = max(known, key=lambda term: parts[term])
-    told = best.told(values[best.figure])
-    return f"{told}, and nothing here falls short; {weakest.advice} would still raise this a little."
+    told = best.told(values[best.figure], coloured=coloured)
+    advice = weakest.advised(coloured=coloured)
+    return f"{told}, and nothing here falls short; {advice} would still raise this a little."

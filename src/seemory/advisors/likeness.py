@@ -116,7 +116,9 @@ def located(
     """
     of = {work.sha256: vector for work, vector in zip(works, vectors, strict=True)}
     return tuple(
-        one if one.is_same else replace(one, region=most_alike(parts, of[one.reference.sha256], calibration))
+        one
+        if one.is_same
+        else replace(one, region=most_alike(parts, of[one.reference.sha256], calibration, least=ALIKE_SIGMAS))
         for one in found
     )
 

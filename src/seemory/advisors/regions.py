@@ -47,18 +47,20 @@ def parts(picture: Image.Image) -> list[Image.Image]:
     ]
 
 
-def most_alike(parts: Vectors, work: Vector, calibration: Calibration) -> Region | None:
-    """The region that is clearly more like a work than the others are, if one is.
+def most_alike(parts: Vectors, work: Vector, calibration: Calibration, *, least: float) -> Region | None:
+    """The region that is like a work, and clearly more so than the others are, if one is.
 
     Args:
         parts: `(5, d)` of norm 1, the regions' vectors in their order.
         work: `(d,)` of norm 1, of the same encoder.
         calibration: the encoder's, of pictures.
+        least: so many standard deviations above unrelated pictures its cosine lies.
     """
     cosines = parts.astype(np.float64) @ work.astype(np.float64)
     best = int(np.argmax(cosines))
-    above = calibration.sigmas(float(cosines[best])) - calibration.sigmas(float(cosines.mean()))
-    if above < CLEAR_SIGMAS:
+    sigmas = calibration.sigmas(float(cosines[best]))
+    above = sigmas - calibration.sigmas(float(cosines.mean()))
+    if above < CLEAR_SIGMAS or sigmas < least:
         return None
     name = list(REGIONS)[best]
     return Region(name, REGIONS[name], float(cosines[best]), above)

@@ -1,18 +1,25 @@
 """What draws the eye, and how well it is set off from the rest.
 
-Three maps that agree on little are added: the spectral residual (Hou & Zhang, 2007, "Saliency detection: a spectral
-residual approach"), the distance of colour from the picture's mean (Achanta et al., 2009, "Frequency-tuned salient
-region detection"), and sharp detail, since a photographer focuses on the subject.
+Three maps that agree on little are added: how a place differs from what surrounds it (Itti, Koch & Niebur, 1998, "A
+model of saliency-based visual attention", with one centre and one surround), the distance of colour from the picture's
+mean (Achanta et al., 2009, "Frequency-tuned salient region detection"), and sharp detail, since photographers focus on
+the subject. All are of the picture's own contrast, so a faint picture draws the eye to where a hard one does.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seemory.advisors.canvas import Canvas, Map, mean
 from seemory.advisors.sharpness import Sharpness
+
+_AROUND: Final = 32.0
+_FAINT: Final = 3.0
+"""In the units of `Canvas.even`, where a picture's contrast is 20: fainter detail than this counts less and less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,40 +29,26 @@ class Attention:
     saliency: Map
     """0 and above, mean 1."""
     pull: Map
-    """The same without the middle's advantage and without detail, and broader: a thing counts, not its fine pattern."""
+    """How each place differs from what surrounds it alone, mean 1: it knows nothing of the rest, so cropping changes it
+    little, and the middle has no advantage."""
     subject: Map
     """How much a pixel belongs to what stands out, 0 to 1."""
 
 
 def attention(canvas: Canvas, sharp: Sharpness) -> Attention:
     """Where the eye goes in a picture."""
-    colour = canvas.blurred(canvas.lab, 2.0) - canvas.lab.mean(axis=(0, 1))
-    distance = np.sqrt((colour * colour).sum(axis=2))
+    fine = canvas.blurred(canvas.even, 2.0)
+    distance, contrast = _length(fine), _length(fine - canvas.blurred(canvas.even, 16.0))
     detail = sharp.edges * (sharp.detail - 1).clip(0)
-    residual = spectral_residual(canvas)
-    together = sum(_levelled(canvas, one, 8.0) for one in (residual, distance, detail))
-    broad = np.asarray(_levelled(canvas, residual, 14.0) + _levelled(canvas, distance, 14.0), dtype=np.float32)
+    together = sum(_levelled(canvas, one, 8.0) for one in (contrast, distance, detail))
     # People look at the middle first (Judd et al., 2009, "Learning to predict where humans look", section 3).
     central = np.exp(-(canvas.across**2 + canvas.down**2) / 2)
-    map_ = np.asarray(together * central, dtype=np.float32)
+    map_ = np.asarray((together + 1e-6) * central, dtype=np.float32)  # an even frame is as salient everywhere
     map_ = map_ / max(float(map_.mean()), 1e-9)
+    pull = canvas.blurred(contrast, 10.0) + np.float32(1e-6)
     return Attention(
-        map_, broad / max(float(broad.mean()), 1e-9), np.asarray(map_**4 / (map_**4 + 1.5**4), dtype=np.float32)
+        map_, pull / max(float(pull.mean()), 1e-9), np.asarray(map_**4 / (map_**4 + 1.5**4), dtype=np.float32)
     )
-
-
-def spectral_residual(canvas: Canvas) -> Map:
-    """The map of what the picture's log spectrum does not share with its own smooth trend, computed at 64 pixels."""
-    import cv2
-
-    scale = 64 / max(canvas.height, canvas.width)
-    small = cv2.resize(canvas.lightness, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    spectrum = np.fft.fft2(small)
-    log = np.log(np.abs(spectrum) + 1e-3).astype(np.float32)
-    residual = log - cv2.blur(log, (3, 3))
-    back = np.abs(np.fft.ifft2(np.exp(residual + 1j * np.angle(spectrum)))) ** 2
-    smooth = cv2.GaussianBlur(back.astype(np.float32), (0, 0), 2.5)
-    return np.asarray(cv2.resize(smooth, (canvas.width, canvas.height), interpolation=cv2.INTER_LINEAR))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +58,9 @@ class Isolation:
     colour: float
     """Difference of the mean colours, in spreads of the surroundings' own colours."""
     detail: float
-    """How many times as much edge there is in the subject."""
+    """How many times as much of the subject's contrast is fine detail; a veil takes of both alike."""
+    sharpness: float
+    """How many times as sharp its edges are."""
     gathered: float
     """The share of all attention within the fifth of the picture that has most of it."""
     area: float
@@ -75,17 +70,23 @@ class Isolation:
 def isolation(canvas: Canvas, seen: Attention, sharp: Sharpness) -> Isolation:
     """How the subject is set off, by colour, by detail, and by being one."""
     subject, rest = seen.subject, 1 - seen.subject
-    inside = np.array([mean(canvas.lab[:, :, k], subject) for k in range(3)])
-    outside = np.array([mean(canvas.lab[:, :, k], rest) for k in range(3)])
-    spread = np.sqrt(sum(mean((canvas.lab[:, :, k] - outside[k]) ** 2, rest) for k in range(3)))
-    squared = sharp.edges**2
+    inside = np.array([mean(canvas.even[:, :, k], subject) for k in range(3)])
+    outside = np.array([mean(canvas.even[:, :, k], rest) for k in range(3)])
+    spread = np.sqrt(sum(mean((canvas.even[:, :, k] - outside[k]) ** 2, rest) for k in range(3)))
+    own = canvas.relief - canvas.blurred(canvas.relief, _AROUND)
+    fineness = sharp.edges**2 / (canvas.blurred(own * own, _AROUND) + _FAINT**2)
     ordered = np.sort(seen.saliency, axis=None)
     return Isolation(
         colour=float(np.linalg.norm(inside - outside) / (spread + 12.0)),
-        detail=float(np.sqrt((mean(squared, subject) + 1e-3) / (mean(squared, rest) + 1e-3))),
+        detail=float(np.sqrt((mean(fineness, subject) + 1e-4) / (mean(fineness, rest) + 1e-4))),
+        sharpness=mean(sharp.detail, sharp.edges * subject) / max(mean(sharp.detail, sharp.edges * rest), 1e-6),
         gathered=float(ordered[-len(ordered) // 5 :].sum() / ordered.sum()),
         area=float(subject.mean()),
     )
+
+
+def _length(values: NDArray[np.float32]) -> Map:
+    return np.asarray(np.sqrt((values * values).sum(axis=2)), dtype=np.float32)
 
 
 def _levelled(canvas: Canvas, values: Map, sigma: float) -> Map:

@@ -14,8 +14,10 @@ import numpy as np
 
 from seemory.advisors.canvas import Canvas, Map
 
-SCALES: Final = (1.0, 2.0, 4.0)
+SCALES: Final = (1.5, 2.5, 4.0)
 """Widths, in canvas pixels, that edges are first brought to; each is then doubled."""
+SHARPEST: Final = 0.9
+"""So much of the edges may be softer than what a picture's sharpness is judged by."""
 _NEIGHBOURHOOD: Final = 10.0
 
 
@@ -26,22 +28,33 @@ class Sharpness:
     detail: Map
     """How much the slopes lose when blurred once more, at the finest scale: 1 for the softest edges, 2 and more."""
     edges: Map
-    """How much edge there is, as root mean square slope of L* per pixel at the finest scale."""
-    coarser: tuple[float, ...]
-    """The sharpest tenth's ratio at the coarser scales."""
+    """How much edge there is, as root mean square slope of the relief per pixel at the finest scale."""
+    coarser: tuple[Map, ...]
+    """The same as `detail` at the coarser scales."""
 
-    @property
-    def best(self) -> float:
-        """The ratio that a tenth of the edges reach: a picture may be soft elsewhere on purpose."""
-        return quantile(self.detail, self.edges**2, 0.9)
+    def best(self, subject: Map) -> float:
+        """The ratio that a tenth of the edges reach, most of all those of the subject, 0 to 1 for each pixel.
+
+        A picture may be soft elsewhere on purpose.
+        """
+        return self._best(self.detail, subject)
+
+    def best_coarser(self, subject: Map) -> tuple[float, ...]:
+        """The same at the coarser scales.
+
+        All scales are weighed by the finest: what is out of focus has slopes at coarse scales only, and lots of them.
+        """
+        return tuple(self._best(one, subject) for one in self.coarser)
+
+    def _best(self, ratios: Map, subject: Map) -> float:
+        return quantile(ratios, self.edges**2 * (subject + 0.05), SHARPEST)
 
 
 def sharpness(canvas: Canvas) -> Sharpness:
     """The sharpness of a picture's edges, by place and by scale."""
     energies = [_energy(canvas, scale) for scale in SCALES]
     detail, *others = (_losses(one, _energy(canvas, 2 * scale)) for one, scale in zip(energies, SCALES, strict=True))
-    # All scales are weighed by the finest: what is out of focus has slopes at coarse scales only, and lots of them.
-    return Sharpness(detail, np.sqrt(energies[0]), tuple(quantile(one, energies[0], 0.9) for one in others))
+    return Sharpness(detail, np.sqrt(energies[0]), tuple(others))
 
 
 def quantile(values: Map, weights: Map, share: float) -> float:
@@ -59,5 +72,5 @@ def _losses(before: Map, after: Map) -> Map:
 
 
 def _energy(canvas: Canvas, scale: float) -> Map:
-    right, below = canvas.gradients(canvas.blurred(canvas.lightness, scale))
+    right, below = canvas.gradients(canvas.blurred(canvas.relief, scale))
     return canvas.blurred(right * right + below * below, _NEIGHBOURHOOD)

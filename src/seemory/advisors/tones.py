@@ -16,13 +16,13 @@ class Tones:
     middle: float
     """The median."""
     spread: float
-    """From the darkest twentieth to the lightest."""
+    """From the darkest twentieth to the lightest, of areas."""
     black: float
     """Share without any drawing in the shadows."""
     white: float
     """Share without any drawing in the lights."""
     entropy: float
-    """Of the histogram in 50 steps, in bits: how evenly the tones are used (5.6 at most)."""
+    """Of the areas' histogram in 50 steps, in bits: how evenly the tones are used (5.6 at most)."""
 
 
 def tones(canvas: Canvas) -> Tones:
@@ -30,13 +30,14 @@ def tones(canvas: Canvas) -> Tones:
     from skimage.measure import shannon_entropy
 
     lightness = canvas.blurred(canvas.lightness, 0.8)
-    low, middle, high = (float(value) for value in np.quantile(lightness, (0.05, 0.5, 0.95)))
+    areas = canvas.blurred(canvas.lightness, 3.0)  # light falls on areas; what is drawn on them is no light
+    low, middle, high = (float(value) for value in np.quantile(areas, (0.05, 0.5, 0.95)))
     return Tones(
         middle=middle,
         spread=high - low,
         black=_soft_share(6.0 - lightness),
         white=_soft_share(lightness - 96.0),
-        entropy=float(shannon_entropy(np.floor(lightness / 2))),
+        entropy=float(shannon_entropy(np.floor(areas / 2))),
     )
 
 
