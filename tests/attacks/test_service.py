@@ -80,12 +80,8 @@ ROUTES: dict[tuple[str, str], Callable[[Send, str, bytes], list[httpx.Response]]
     ("GET", "/page/items"): lambda ask, guess, picture: [
         ask("GET", f"/page/items?limit=500&where=path~{guess}"),
         ask("GET", f"/page/items?after=1970-01-01T00:00:00%2B00:00_{guess}"),
-        ask("GET", f"/page/items?owner={guess}"),
     ],
-    ("GET", "/page/facets"): lambda ask, guess, picture: [
-        ask("GET", "/page/facets"),
-        ask("GET", f"/page/facets?where=tag={guess}&where=path~{guess}"),
-    ],
+    ("GET", "/page/facets"): lambda ask, guess, picture: [ask("GET", f"/page/facets?where=path~{guess}")],
     ("GET", "/page/item"): lambda ask, guess, picture: [ask("GET", f"/page/item?id={guess}")],
     ("POST", "/page/search"): lambda ask, guess, picture: [
         ask("POST", "/page/search", json={"like": guess, "limit": 1000}),
@@ -93,7 +89,6 @@ ROUTES: dict[tuple[str, str], Callable[[Send, str, bytes], list[httpx.Response]]
     ],
     ("GET", "/page/duplicates"): lambda ask, guess, picture: [
         ask("GET", "/page/duplicates?threshold=0.01"),
-        ask("GET", f"/page/duplicates?owner={guess}"),
     ],
     ("GET", "/page/map"): lambda ask, guess, picture: [ask("GET", f"/page/map?owner={guess}")],
     ("POST", "/page/advise"): lambda ask, guess, picture: [

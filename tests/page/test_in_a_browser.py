@@ -273,14 +273,14 @@ def test_axe_finds_no_serious_fault(page: Page) -> None:
             f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in ("serious", "critical")
         ]
 
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        opened(page, "/?q=a+cat")
-        assert faults() == []
-        page.locator(".tile").first.click()
-        expect(page.locator(".reasons")).to_be_visible()
-        expect(page.locator("dl")).to_be_visible()
-        assert faults() == []
+    opened(page, "/?q=a+cat")
+    assert faults() == []
+    page.emulate_media(color_scheme="dark")
+    page.locator(".tile").first.click()
+    expect(page.locator(".reasons")).to_be_visible()
+    expect(page.locator("dl")).to_be_visible()
+    assert faults() == []
+    page.emulate_media(color_scheme="light")
     for address, shown in (("duplicates", ".group"), ("map", "#how"), ("advise", "#ask"), ("status", ".sheet")):
         page.goto(f"/{address}")
         expect(page.locator(shown).first).to_be_visible()
