@@ -6,11 +6,13 @@ because a run that was killed has to come to the same weights as one that was no
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from seemory.advisors.critic.adapters import CONFIG
 from seemory.advisors.critic.base import Base
 from seemory.advisors.critic.examples import Example
 from seemory.advisors.critic.plan import TARGETS, Plan
@@ -149,6 +151,10 @@ class Lora:
     def save(self, folder: Path) -> None:
         """Write the adapter's two files."""
         self.model.save_pretrained(str(folder), safe_serialization=True)
+        # PEFT writes the names of the layers in the order of a set, which is another in each process.
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config["target_modules"] = sorted(config["target_modules"])
+        (folder / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True), encoding="utf-8")
 
     def _step(self, batches: Sequence[Batch], rate: float) -> float:
         """The loss of one step, over all its answers' tokens alike."""
