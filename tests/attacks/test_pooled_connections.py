@@ -18,6 +18,10 @@ from seemory.types import Generation
 COUNT = "SELECT count(*) FROM seemory.item"
 
 
+HAS = 5
+"""The victim's items: four pictures and what it asked to be remembered."""
+
+
 @pytest.fixture(params=["embedded", "superuser's URL"])
 def database(request: pytest.FixtureRequest, home: Path) -> Iterator[Database]:
     """One connection that all transactions of a test share."""
@@ -38,7 +42,7 @@ def seen(database: Database, owner: str | None) -> tuple[int, int, str, str]:
 
 def test_one_owner_after_another_on_the_same_backend(database: Database, victim: Memory) -> None:
     first = seen(database, victim.owner)
-    assert first[1] == 4
+    assert first[1] == HAS
     assert seen(database, "thief") == (first[0], 0, "seemory", "thief")
     assert seen(database, None) == (first[0], 0, "seemory", "")
     assert seen(database, victim.owner) == first
@@ -73,7 +77,7 @@ def test_a_setting_of_the_session_does_not_reach_the_next_transaction(
         assert seen(database, owner) == (pid, 0, "seemory", owner or "")
         with database.transaction(owner) as connection:
             assert connection.execute("SELECT count(*) FROM seemory.collection_owner").fetchone() == (0,)
-    assert seen(database, victim.owner)[1] == 4
+    assert seen(database, victim.owner)[1] == HAS
 
 
 @pytest.mark.parametrize("error", [StoreError, KeyboardInterrupt, ZeroDivisionError])
@@ -87,7 +91,7 @@ def test_a_transaction_that_failed_leaves_no_owner(
             connection.execute("SELECT 1 / 0")
         raise error("in the middle")
     assert seen(database, None) == (pid, 0, "seemory", "")
-    assert seen(database, victim.owner)[1] == 4
+    assert seen(database, victim.owner)[1] == HAS
 
 
 def test_a_cancelled_statement_leaves_no_owner(database: Database, victim: Memory) -> None:
@@ -103,10 +107,10 @@ def test_a_failed_statement_inside_a_savepoint_keeps_the_owner(database: Databas
     with database.transaction(victim.owner) as connection:
         with pytest.raises(psycopg.errors.DivisionByZero), connection.transaction():
             connection.execute("SELECT 1 / 0")
-        assert connection.execute(COUNT).fetchone() == (4,)
+        assert connection.execute(COUNT).fetchone() == (HAS,)
         with connection.transaction(force_rollback=True):
             connection.execute("SELECT set_config('seemory.owner', 'thief', true)")
-        assert connection.execute(COUNT).fetchone() == (4,)
+        assert connection.execute(COUNT).fetchone() == (HAS,)
 
 
 def test_nothing_stays_in_the_staging_tables(
@@ -172,7 +176,7 @@ def test_an_owner_cannot_be_smuggled_into_another_connection(database: Database,
 
     threads = [
         threading.Thread(target=ask, args=who)
-        for who in ((victim.owner, 4), ("thief", 0), (None, 0), (victim.owner, 4), (f"{victim.owner} ", 0))
+        for who in ((victim.owner, HAS), ("thief", 0), (None, 0), (victim.owner, HAS), (f"{victim.owner} ", 0))
     ]
     for thread in threads:
         thread.start()
@@ -188,4 +192,4 @@ def test_a_generation_named_like_sql_is_a_name(database: Database, victim: Memor
     forged = Generation(0, victim.collection, "visual", 'x"; DROP TABLE seemory.item; --', "m", "f", 3, "live")
     with pytest.raises(StoreError):
         Items(database, "thief").known(victim.collection, forged, ["/x"])
-    assert seen(database, victim.owner)[1] == 4
+    assert seen(database, victim.owner)[1] == HAS

@@ -99,6 +99,8 @@ ROUTES: dict[tuple[str, str], Callable[[Send, str, bytes], list[httpx.Response]]
     ("POST", "/page/retry"): lambda ask, guess, picture: [ask("POST", f"/page/retry?owner={guess}")],
     ("GET", "/readyz"): lambda ask, guess, picture: [ask("GET", f"/readyz?collection={guess}")],
 }
+WRITERS = {("POST", "/v1/items"), ("DELETE", "/v1/items/{item_id}"), ("POST", "/page/retry")}
+"""Those that may change what the thief has: they are tried in worlds of their own."""
 NO_ROWS = {("GET", "/healthz"), ("GET", "/metrics"), ("GET", "/v1/openapi.json"), ("GET", "/page/files/{made}/{name}")}
 
 
@@ -127,6 +129,7 @@ def test_every_route_is_attacked(victim: Memory) -> None:
 @pytest.mark.parametrize("route", ROUTES, ids=" ".join)
 def test_a_guess_finds_nothing_by_any_route(
     route: tuple[str, str],
+    worlds: tuple[World, World],
     new_worlds: Callable[[], tuple[World, World]],
     loot: Loot,
     victim: Memory,
@@ -135,7 +138,8 @@ def test_a_guess_finds_nothing_by_any_route(
 ) -> None:
     before = rows_of(eye, victim.owner)
     files = {path: path.read_bytes() for path in loot.folder.iterdir()}
-    worlds = new_worlds()
+    if route in WRITERS:
+        worlds = new_worlds()
     apps = [app_of(victim), app_of(worlds[1].thief)]
     keys = [Keys(victim.database).create(world.thief.owner, "admin")[0] for world in worlds]
     for guess in guesses(loot):
