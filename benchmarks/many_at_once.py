@@ -229,7 +229,9 @@ def material(data: Path) -> tuple[list[str], list[Path]]:
     captions, folder = data / "text" / "flickr8k_captions.txt", data / "flickr8k_600" / "images"
     if captions.is_file() and folder.is_dir():
         lines = captions.read_text(encoding="utf-8").splitlines()
-        words, files = [line.partition("\t")[2] for line in lines], sorted(folder.iterdir())
+        # A quotation would be a condition.
+        words = [line.partition("\t")[2].replace('"', "") for line in lines]
+        files = sorted(folder.iterdir())
     else:
         things = ("dog", "child", "woman", "boat", "horse", "bird", "man in a hat", "car", "cup of coffee", "cat")
         acts = ("runs along", "stands before", "is seen beside", "waits at", "turns away from", "looks out over")
