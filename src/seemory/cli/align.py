@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from seemory.cli.display import print_json, progress
-from seemory.cli.options import as_json
+from seemory.cli.options import as_json, encoder_of
 from seemory.errors import UsageError
 
 if TYPE_CHECKING:
@@ -250,20 +250,11 @@ def _remembered(name: str, home: Path | None) -> str:
 
 
 def _encoder(name: str, home: Path | None) -> Encoder:
-    from seemory.models.loading import load_encoder
     from seemory.settings import read_settings
 
     settings = read_settings(home=home)
-    options = settings.models
     with progress(f"Fetching {name}") as listen:
-        return load_encoder(
-            name,
-            home=settings.home,
-            threads=options.threads,
-            offline=options.offline,
-            runtime=options.runtime,
-            listen=listen,
-        )
+        return encoder_of(name, settings, listen)
 
 
 def _require_torch() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from seemory.cli.display import print_json, print_path, progress, progress_if_any
-from seemory.cli.options import as_json, memory_for
+from seemory.cli.options import as_json, encoder_of, memory_for
 
 if TYPE_CHECKING:
     from seemory.evaluation.report import Table
@@ -289,7 +289,7 @@ def retrieval(
     """Say how well encoders find FOLDER's captioned pictures, or tell its labelled ones (by its subfolders)."""
     from seemory.measuring import folders
     from seemory.measuring import retrieval as rooms
-    from seemory.models.loading import load_encoder, resolve_auto
+    from seemory.models.loading import resolve_auto
     from seemory.settings import AUTO, read_settings
     from seemory.zero_shot import PHOTO_TEMPLATES
 
@@ -308,14 +308,7 @@ def retrieval(
     with progress_if_any("Fetching the model") as fetching, progress("Embedding") as listen:
 
         def load(name: str) -> Encoder:
-            return load_encoder(
-                name,
-                home=settings.home,
-                threads=options.threads,
-                offline=options.offline,
-                runtime=options.runtime,
-                listen=fetching,
-            )
+            return encoder_of(name, settings, fetching)
 
         most = settings.media.max_pixels
         if captions is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from seemory.cli.display import print_json, progress, progress_if_any
-from seemory.cli.options import as_json
+from seemory.cli.options import as_json, encoder_of
 from seemory.errors import UsageError
 
 _home = click.option("--home", type=click.Path(path_type=Path, file_okay=False), help="The data folder.")
@@ -83,21 +83,13 @@ def check(name: str, pictures: Path | None, captions: Path | None, home: Path | 
     """Say what of an encoder (a catalogue name or a folder) is right, and measure it in every precision."""
     from seemory.cli.precisions import as_document, print_table
     from seemory.models.check import check as examine
-    from seemory.models.loading import load_encoder
     from seemory.precision_check import measure_ways
     from seemory.settings import read_settings
 
     settings = read_settings(home=home)
     options = settings.models
     with progress_if_any(f"Fetching {name}") as listen:
-        encoder = load_encoder(
-            name,
-            home=settings.home,
-            threads=options.threads,
-            offline=options.offline,
-            runtime=options.runtime,
-            listen=listen,
-        )
+        encoder = encoder_of(name, settings, listen)
     findings, report = examine(encoder), None
     sound = all(finding.ok for finding in findings)
     if not json_:

@@ -13,6 +13,9 @@ from seemory.cli.display import progress_if_any
 
 if TYPE_CHECKING:
     from seemory.memory import Memory
+    from seemory.models.encoder import Encoder
+    from seemory.settings import Settings
+    from seemory.telemetry import ProgressListener
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,6 +70,21 @@ def memory_for(
         open_memory(home=home, collection=collection, owner=owner, model=model, listen=listen) as memory,
     ):
         yield memory
+
+
+def encoder_of(name: str, settings: Settings, listen: ProgressListener) -> Encoder:
+    """The encoder of that name as the settings would have it run, for commands that need no memory."""
+    from seemory.models.loading import load_encoder
+
+    options = settings.models
+    return load_encoder(
+        name,
+        home=settings.home,
+        threads=options.threads,
+        offline=options.offline,
+        runtime=options.runtime,
+        listen=listen,
+    )
 
 
 def say_notice(memory: Memory) -> None:

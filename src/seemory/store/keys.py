@@ -38,10 +38,6 @@ class Key:
     created_at: datetime
     revoked_at: datetime | None
 
-    def allows(self, scope: Scope) -> bool:
-        """Whether it goes as far as that scope."""
-        return SCOPES.index(self.scope) >= SCOPES.index(scope)
-
     def as_json(self) -> dict[str, Any]:
         """As `--json` prints it."""
         return asdict(self)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
 from uuid import UUID, uuid4
@@ -17,7 +17,7 @@ from seemory.store.halfvec import Halfvec
 from seemory.store.owners import register_owner
 from seemory.store.texts import clean
 from seemory.store.vocabulary import note_words, require_languages
-from seemory.store.writing import stored
+from seemory.store.writing import in_a_zone, stored
 from seemory.types import EmbeddingRecord, Generation, Vector
 
 SCHEME: Final = "memory:"
@@ -153,7 +153,7 @@ class Memories:
                 "language": self._language,
                 "sha256": sha256(text.encode()).digest(),
                 "bytes": len(text.encode()),
-                "when": _moment(saying.when),
+                "when": in_a_zone(saying.when),
                 "now": now,
             }
             near = self._near(connection, names, meaning, alike)
@@ -238,7 +238,3 @@ class Memories:
         connection.execute(_SAY_AGAIN, {**names, **ids})
         connection.execute(_DATE_AGAIN, {**names, **ids})
         return item, times
-
-
-def _moment(when: datetime | None) -> datetime | None:
-    return when.replace(tzinfo=UTC) if when is not None and when.tzinfo is None else when

@@ -370,11 +370,11 @@ def facts_columns(facts: PictureFacts | None, metadata: Mapping[str, Any]) -> tu
         facts.height,
         clean(facts.format),
         camera,
-        _moment(facts.taken_at),
+        in_a_zone(facts.taken_at),
         _as_jsonb(facts.metadata),
     )
 
 
-def _moment(taken: datetime | None) -> datetime | None:
-    """A camera's clock has no time zone: its hours are kept as UTC, so that they come back as they were."""
-    return taken.replace(tzinfo=UTC) if taken is not None and taken.tzinfo is None else taken
+def in_a_zone(when: datetime | None) -> datetime | None:
+    """The moment. A clock without a time zone, such as a camera's, is read as UTC: its hours come back as they were."""
+    return when.replace(tzinfo=UTC) if when is not None and when.tzinfo is None else when
