@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import os
+import random
 import subprocess
 import threading
+from contextlib import ExitStack, suppress
+from functools import partial
 from pathlib import Path
+from time import monotonic
 from uuid import uuid4
 
 import psycopg
@@ -58,6 +62,39 @@ def test_connection_that_died_in_the_pool_is_replaced(database: Database, superu
     superuser.execute("SELECT pg_terminate_backend(%s::int, 5000::bigint)", [pid])
     with database.transaction(None) as connection:
         assert connection.info.backend_pid != pid
+
+
+def test_all_connections_that_died_in_the_pool_are_replaced_at_once(
+    database: Database, superuser: psycopg.Connection
+) -> None:
+    """As by a restart of the server: nobody waits once for each of them."""
+    with ExitStack() as all_at_once:
+        pids = {all_at_once.enter_context(database.transaction(None)).info.backend_pid for _ in range(PoolSize().most)}
+    assert len(pids) == PoolSize().most
+    for pid in pids:
+        superuser.execute("SELECT pg_terminate_backend(%s::int, 5000::bigint)", [pid])
+    before = monotonic()
+    with database.transaction(None) as connection:
+        assert connection.info.backend_pid not in pids
+    assert monotonic() - before < PoolSize().wait_s / 3
+
+
+def test_connection_that_died_under_a_pipeline_is_replaced(database: Database, superuser: psycopg.Connection) -> None:
+    """What it died of may be read before its end is seen: it then looks busy, and not closed. Chance decides."""
+    chance = random.Random(7)
+    for _ in range(30):
+        with database.transaction(None) as connection:
+            pid = connection.info.backend_pid
+        kill = partial(superuser.execute, "SELECT pg_terminate_backend(%s::int)", [pid])
+        killer = threading.Timer(chance.random() / 200, kill)
+        killer.start()
+        with suppress(DatabaseUnreachable):
+            for _ in range(10):
+                with database.transaction("anna", pipelined=True) as connection:
+                    assert connection.execute("SELECT 1").fetchone() == (1,)
+        killer.join()
+    with database.transaction("anna", pipelined=True) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_more_threads_than_connections(database: Database) -> None:

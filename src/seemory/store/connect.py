@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Literal
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -157,10 +158,11 @@ class Database:
             try:
                 ConnectionPool.check_connection(connection)
             except psycopg.Error:
-                with suppress(
-                    StoreError
-                ):  # the pool goes on to ask for another connection, and says so if it gets none
+                with suppress(StoreError):  # the pool goes on to ask for another, and says so if it gets none
                     self._revive()
+                # Those beside it died with it, most likely. The pool waits after each dead one that it hands out, and
+                # twice as long each time: with eight, longer than anybody waits.
+                self._pool.check()
                 raise
 
     def _reason(self) -> psycopg.OperationalError | None:
@@ -211,8 +213,10 @@ def _pipeline(connection: Connection) -> Iterator[None]:
         with connection.pipeline():
             yield
     finally:
-        if not connection.closed:
+        if connection.info.transaction_status == TransactionStatus.IDLE:
             connection.autocommit = False
+        else:  # it broke on the way, which libpq may not have seen yet: for nobody else, and what broke it is raised
+            connection.close()
 
 
 class _Adapting:
