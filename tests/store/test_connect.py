@@ -90,11 +90,11 @@ def test_connection_that_died_under_a_pipeline_is_replaced(database: Database, s
         killer.start()
         with suppress(DatabaseUnreachable):
             for _ in range(10):
-                with database.transaction("anna", pipelined=True) as connection:
-                    assert connection.execute("SELECT 1").fetchone() == (1,)
+                with database.reading("anna") as reading:
+                    assert reading.rows("SELECT 1") == [(1,)]
         killer.join()
-    with database.transaction("anna", pipelined=True) as connection:
-        assert connection.execute("SELECT 1").fetchone() == (1,)
+    with database.reading("anna") as reading:
+        assert reading.rows("SELECT 1") == [(1,)]
 
 
 def test_more_threads_than_connections(database: Database) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import atexit
 import os
 import re
-import select
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +15,6 @@ from typing import Any
 import psycopg
 from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from psycopg.pq import TransactionStatus
 from psycopg.sql import SQL, Literal
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -27,6 +25,7 @@ from seemory.store.embedded.programs import client_program
 from seemory.store.embedded.server import EmbeddedServer
 from seemory.store.halfvec import halfvec_adapters
 from seemory.store.migrate import migrate, pending
+from seemory.store.reading import InTransaction, Reading, pipelined, readable
 from seemory.store.server import Server, inspect, require
 from seemory.store.texts import clean
 
@@ -100,12 +99,8 @@ class Database:
         atexit.register(self.close)
 
     @contextmanager
-    def transaction(self, owner: str | None, *, pipelined: bool = False) -> Iterator[Connection]:
+    def transaction(self, owner: str | None) -> Iterator[Connection]:
         """A connection in a transaction that sees the rows of `owner` and no others (None: no owner's rows at all).
-
-        With `pipelined`, statements are sent without waiting for those before; what one gives is waited for when it is
-        read. All that is sent is one transaction for the server (it has no BEGIN and no COMMIT, which cost a way there
-        and back each), so it is for reading alone. On a cluster, whose workers hear of BEGIN, it is as without.
 
         Raises:
             UsageError: the owner's name is empty or cannot be stored.
@@ -115,6 +110,33 @@ class Database:
             GenerationsChanged: a generation's table was dropped.
             StoreError: Postgres refused a statement, or the role.
         """
+        with self._connection(owner) as connection:
+            connection.execute(_BEGIN, [owner or "", self.role])
+            if self.distributed:
+                connection.execute(SQL(_BEGIN_ON_WORKERS).format(Literal(owner or "")))
+            yield connection
+
+    @contextmanager
+    def reading(self, owner: str | None) -> Iterator[Reading]:
+        """The same for statements that read alone, each in a transaction of its own and in one way there and back.
+
+        On a cluster, whose workers hear of BEGIN, they are one transaction, and each is a way of its own.
+
+        Raises as `transaction` does.
+        """
+        if self.distributed:
+            with self.transaction(owner) as connection:
+                yield InTransaction(connection)
+        else:
+            with (
+                self._connection(owner) as connection,
+                pipelined(connection, _BEGIN, [owner or "", self.role]) as reading,
+            ):
+                yield reading
+
+    @contextmanager
+    def _connection(self, owner: str | None) -> Iterator[Connection]:
+        """One of the pool's, and errors in our words."""
         if owner is not None and (not owner or clean(owner) != owner):
             raise UsageError(f"{owner!r} is no name for an owner: use any text, but not an empty one")
         if self._closed:
@@ -122,10 +144,7 @@ class Database:
         connection: Connection | None = None
         try:
             self._pool.open()
-            with self._pool.connection() as connection, self._sending(connection, pipelined):
-                connection.execute(_BEGIN, [owner or "", self.role])
-                if self.distributed:
-                    connection.execute(SQL(_BEGIN_ON_WORKERS).format(Literal(owner or "")))
+            with self._pool.connection() as connection:
                 yield connection
         except PoolTimeout as error:
             reason = self._reason()
@@ -149,12 +168,9 @@ class Database:
         except psycopg.Error as error:
             raise StoreError(f"Postgres refused: {error}") from error
 
-    def _sending(self, connection: Connection, pipelined: bool) -> AbstractContextManager[None]:
-        return _pipeline(connection) if pipelined and not self.distributed else nullcontext()
-
     def _check(self, connection: Connection) -> None:
         """Notice a dead pooled connection without a round trip: an idle socket has something to read only then."""
-        if select.select([connection.fileno()], [], [], 0)[0]:
+        if readable(connection.fileno(), 0):
             try:
                 ConnectionPool.check_connection(connection)
             except psycopg.Error:
@@ -203,20 +219,6 @@ class Database:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-@contextmanager
-def _pipeline(connection: Connection) -> Iterator[None]:
-    """Until its end Postgres takes all that is sent as one transaction, though nothing says so."""
-    connection.autocommit = True
-    try:
-        with connection.pipeline():
-            yield
-    finally:
-        if connection.info.transaction_status == TransactionStatus.IDLE:
-            connection.autocommit = False
-        else:  # it broke on the way, which libpq may not have seen yet: for nobody else, and what broke it is raised
-            connection.close()
 
 
 class _Adapting:

@@ -64,12 +64,10 @@ class Generations:
 
         For an `owner`, the one that answers for it: another one while a change of encoder is rolled out owner by owner.
         """
-        with self._database.transaction(owner, pipelined=True) as connection:
-            row = connection.execute(
-                f"{_SELECT}{ROLLED_OUT} WHERE c.name = %(name)s AND g.channel = %(channel)s AND {ANSWERS}",
-                {"name": collection, "channel": channel, "owner": owner},
-            ).fetchone()
-        return Generation(*row) if row else None
+        statement = f"{_SELECT}{ROLLED_OUT} WHERE c.name = %(name)s AND g.channel = %(channel)s AND {ANSWERS}"
+        with self._database.reading(owner) as reading:
+            rows = reading.rows(statement, {"name": collection, "channel": channel, "owner": owner})
+        return Generation(*rows[0]) if rows else None
 
     def all(self, collection: str, channel: Channel = "visual", *, owner: str | None = None) -> list[Generation]:
         """All generations of a collection's channel as of one moment, the live one first, then newest first.

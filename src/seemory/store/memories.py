@@ -181,8 +181,8 @@ class Memories:
             "ORDER BY i.id, l.cosine DESC, l.other_id"
         )
         beside: dict[UUID, list[tuple[UUID, float]]] = {}
-        with self._database.transaction(self.owner, pipelined=True) as connection:
-            for item_id, other, cosine in connection.execute(found, [self.owner, list(items)]).fetchall():
+        with self._database.reading(self.owner) as reading:
+            for item_id, other, cosine in reading.rows(found, [self.owner, list(items)]):
                 links = beside.setdefault(item_id, [])
                 if other is not None:
                     links.append((other, round(cosine, 4)))

@@ -19,6 +19,7 @@ from seemory.store.filters import Condition, conditions
 from seemory.store.halfvec import Halfvec
 from seemory.store.nearest import Found, nearest
 from seemory.store.pairs import near_pairs
+from seemory.store.reading import InTransaction
 from seemory.store.resident.answering import Resident
 from seemory.store.rows import ITEM_COLUMNS, ITEM_ID, item_of
 from seemory.types import Filter, Generation, Item, Kind, Neighbour, Vector, Vectors
@@ -88,8 +89,8 @@ class Query:
         attempt = None if exact else self._resident.attempt(ask)
         found = None
         if attempt is not None:
-            with self._database.transaction(self.owner, pipelined=True) as connection:
-                found = attempt.nearest(connection, self.owner)
+            with self._database.reading(self.owner) as reading:
+                found = attempt.nearest(reading, self.owner)
         if found is None:
             with self._database.transaction(self.owner) as connection:
                 choice = self._choose(connection, ask, exact)
@@ -123,7 +124,8 @@ class Query:
         attempt = None if exact else self._resident.attempt(ask)
         if attempt is not None:
             with self._database.transaction(self.owner) as connection:
-                if attempt.nearest(connection, self.owner, Explaining(connection, steps)) is not None:
+                explaining = Explaining(connection, steps)
+                if attempt.nearest(InTransaction(connection), self.owner, explaining) is not None:
                     return Explanation(generation.table, attempt.choice, steps)
         with self._database.transaction(self.owner) as connection:
             choice = self._choose(connection, ask, exact)
@@ -156,11 +158,8 @@ class Query:
         statement = SQL(
             "SELECT item_id, embedding FROM {} WHERE owner_id = %s AND item_id = ANY (%s) AND embedding IS NOT NULL"
         ).format(Identifier("seemory", generation.table))
-        with (
-            self._database.transaction(self.owner, pipelined=True) as connection,
-            connection.cursor(binary=True) as cursor,
-        ):
-            return dict(cursor.execute(statement, [self.owner, list(item_ids)]).fetchall())
+        with self._database.reading(self.owner) as reading:
+            return dict(reading.rows(statement, [self.owner, list(item_ids)]))
 
     def vector_of_bytes(self, generation: Generation, sha256: bytes) -> Vector | None:
         """The stored vector of the owner's picture file with those bytes, `(d,)` float32; None where there is none."""
@@ -172,12 +171,9 @@ class Query:
             "AND a.collection_id = (SELECT id FROM seemory.collection WHERE name = %s) LIMIT 1"
         ).format(Identifier("seemory", generation.table))
         values = [self.owner, sha256, generation.collection]
-        with (
-            self._database.transaction(self.owner, pipelined=True) as connection,
-            connection.cursor(binary=True) as cursor,
-        ):
-            row = cursor.execute(statement, values).fetchone()
-        return row[0] if row else None
+        with self._database.reading(self.owner) as reading:
+            rows = reading.rows(statement, values)
+        return rows[0][0] if rows else None
 
     def cosines(self, generation: Generation, vector: Vector, item_ids: Sequence[UUID]) -> dict[UUID, float]:
         """The cosine of a query vector to each of those items that have one."""
@@ -187,8 +183,8 @@ class Query:
             "WHERE owner_id = %s AND item_id = ANY (%s) AND embedding IS NOT NULL"
         ).format(Identifier("seemory", generation.table))
         query = Halfvec(_checked(vector, generation))
-        with self._database.transaction(self.owner, pipelined=True) as connection:
-            return dict(connection.execute(statement, [query, self.owner, list(item_ids)]).fetchall())
+        with self._database.reading(self.owner) as reading:
+            return dict(reading.rows(statement, [query, self.owner, list(item_ids)]))
 
     def items(self, item_ids: Sequence[UUID]) -> dict[UUID, Item]:
         """Those of the items that there are."""
@@ -196,9 +192,8 @@ class Query:
             f"SELECT {ITEM_COLUMNS} FROM seemory.item i JOIN seemory.asset a ON a.owner_id = i.owner_id "
             "AND a.id = i.asset_id WHERE i.owner_id = %s AND i.id = ANY (%s)"
         )
-        with self._database.transaction(self.owner, pipelined=True) as connection:
-            rows = connection.execute(statement, [self.owner, list(item_ids)])
-            return {item.item_id: item for item in map(item_of, rows)}
+        with self._database.reading(self.owner) as reading:
+            return {item.item_id: item for item in map(item_of, reading.rows(statement, [self.owner, list(item_ids)]))}
 
     def all_vectors(self, generation: Generation, batch: int = 4096) -> Iterator[tuple[list[UUID], Vectors]]:
         """All stored vectors in pages of `batch`: the item ids, in order, and `(n, d)` float32."""

@@ -93,8 +93,8 @@ class Scenes:
             nearest=SQL("" if vector is None else _NEAREST),
         )
         values = [*([] if vector is None else [Halfvec(vector)]), self.owner, list(item_ids)]
-        with self._database.transaction(self.owner, pipelined=True) as connection:
-            rows = connection.execute(statement, values).fetchall()
+        with self._database.reading(self.owner) as reading:
+            rows = reading.rows(statement, values)
         return {
             item_id: SceneMark(seen, error, described, None if place is None else place - 1)
             for item_id, seen, error, described, place in rows

@@ -152,13 +152,13 @@ class Words:
             "text": clean(text)[:_MOST_TEXT],
             "most": MOST_WORDS,
         }
-        with self._database.transaction(self.owner, pipelined=True) as connection:
-            if languages is not None:
+        if languages is not None:
+            with self._database.transaction(self.owner) as connection:
                 require_languages(connection, languages)
-            looked, preferred = connection.execute(_OUTLOOK, names), connection.execute(_WEIGHTS, names)
-            row, saved = looked.fetchone(), preferred.fetchone()
-        weights = {str(name): float(weight) for name, weight in saved[0].items()} if saved else {}
-        languages_in_use, has_sentences, words = row or ([], False, [])
+        with self._database.reading(self.owner) as reading:
+            looked, saved = reading.each((_OUTLOOK, names), (_WEIGHTS, names))
+        weights = {str(name): float(weight) for (row,) in saved for name, weight in row.items()}
+        languages_in_use, has_sentences, words = looked[0] if looked else ([], False, [])
         return Outlook(languages_in_use, has_sentences, words, weights)
 
     def required(self, languages: Sequence[str], must: Sequence[str], must_not: Sequence[str]) -> Required:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from seemory.store.choice import LARGEST_EF, Ask, Choice
-from seemory.store.connect import Connection, Database
+from seemory.store.connect import Database
 from seemory.store.nearest import Found, Observer
-from seemory.store.resident.confirming import MOST_RECENT, Confirmed, confirm, tune
+from seemory.store.reading import Reading
+from seemory.store.resident.confirming import MOST_RECENT, SETTINGS, Confirmed, confirm
 from seemory.store.resident.shelf import SHELF, Copy, Key, Shelf
 from seemory.store.resident.threads import Threads
 from seemory.types import Generation
@@ -90,15 +91,14 @@ class Attempt:
         rows = self._copy.codes.count
         return Choice("resident", f"a copy of the owner's vectors is in this process's memory: {rows:,} rows", rows)
 
-    def nearest(self, connection: Connection, owner: str, observe: Observer | None = None) -> list[Found] | None:
+    def nearest(self, reading: Reading, owner: str, observe: Observer | None = None) -> list[Found] | None:
         """The `wanted` nearest, as complete as comparing all; None if the copy cannot tell them.
 
-        The settings that it ran with stay for the transaction. In a pipeline, the transaction begins while the copy is
-        compared.
+        The transaction begins while the copy is compared.
         """
         ask = self._ask
         stored = ask.vector.astype(np.float16).astype(np.float32)  # as Postgres is asked
-        tune(connection)
+        reading.ahead(SETTINGS)
         scanned = self._copy.codes.scan(stored, self._threads)
         confirmed: Confirmed | None = None
         complete = False
@@ -107,9 +107,7 @@ class Attempt:
             places = scanned.reaching(floor)
             if len(places) > _MOST_CANDIDATES + 2 * ask.wanted * (_FURTHER if last else 1):
                 break  # so many are alike that the copy cannot tell them apart
-            confirmed = confirm(
-                connection, owner, ask, self._copy.mark, scanned.ids(places), limit=limit, observe=observe
-            )
+            confirmed = confirm(reading, owner, ask, self._copy.mark, scanned.ids(places), limit=limit, observe=observe)
             if not confirmed.same or confirmed.recent > MOST_RECENT:
                 break
             found = confirmed.found

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from psycopg.sql import SQL, Identifier, Literal
 
 from seemory.store.choice import Ask
-from seemory.store.connect import Connection
 from seemory.store.halfvec import Halfvec
 from seemory.store.nearest import Found, Observer
+from seemory.store.reading import Reading
 from seemory.store.resident.reading import INCARNATION, Mark
 from seemory.store.uuids import Uuids
 
@@ -45,11 +45,11 @@ FROM state LEFT JOIN LATERAL (
     WHERE {{conditions}} ORDER BY near.distance + 0, near.item_id LIMIT %s) AS found ON true
 ORDER BY found.distance + 0, found.item_id"""
 
-# Every row is reached by a key, in one plan, which need not be made anew for each search.
-_SETTINGS = """
+SETTINGS = """
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_bitmapscan', 'off', true),
        set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
        set_config('plan_cache_mode', 'force_generic_plan', true)"""
+"""What a transaction has to begin with: every row is reached by a key, in one plan that is made once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,8 @@ class Confirmed:
     """Rows that were written since the copy was made, counted up to one more than are compared."""
 
 
-def tune(connection: Connection) -> None:
-    """The settings that `confirm` runs with, until the transaction ends."""
-    connection.execute(_SETTINGS)
-
-
 def confirm(
-    connection: Connection,
+    reading: Reading,
     owner: str,
     ask: Ask,
     mark: Mark,
@@ -81,7 +76,7 @@ def confirm(
 ) -> Confirmed:
     """The nearest of the candidates and of what is new, at most `limit` before conditions are looked at.
 
-    `candidates` is `(n, 16)`, item ids; the connection is one that was told to `tune`.
+    `candidates` is `(n, 16)`, item ids; the transaction begins with `SETTINGS`.
     """
     statement = SQL(_STATEMENT).format(
         table=Identifier("seemory", ask.generation.table),
@@ -94,8 +89,7 @@ def confirm(
     values += [mark.incarnation, owner, *ask.values, ask.wanted]
     if observe is not None:
         observe("resident", statement, values)
-    with connection.cursor(binary=True) as cursor:
-        rows = cursor.execute(statement, values).fetchall()
+    rows = reading.rows(statement, values)
     same, recent, *_ = rows[0]
     found = [(tuple(item), 1 - distance) for _, _, distance, _, *item in rows if distance is not None]
     return Confirmed(found, same, recent)
