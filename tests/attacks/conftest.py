@@ -82,7 +82,7 @@ class World:
             text = text.replace(str(own), word)
         text = text.replace(self.thief.collection, "<collection>")
         text = re.sub(r"0x[0-9a-f]{8,}", "<address>", text)
-        text = re.sub(r"^\w.*: \d+ of \S+ \w+, \d+/s.*\n?", "", text, flags=re.MULTILINE)  # progress, if it was slow
+        text = re.sub(r"^ ?\w.*: \d+ of \S+ \w+, \d+/s.*\n?", "", text, flags=re.MULTILINE)  # progress, if it was slow
         return re.sub(r"""((?:milli)?seconds['"]?[=:] ?|\bin )[0-9.e-]+""", r"\1<time>", text)
 
 
