@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Literal
 
-from seemory.telemetry import Progress, ProgressListener
+from seemory.telemetry import Progress, ProgressListener, Stopped
 
 Status = Literal["indexed", "partial", "copied", "moved", "reworded", "unchanged", "failed", "known_bad"]
 """indexed: embedded now; partial: a film of which a part, or of its subtitles, could not be read; copied: same bytes as
@@ -82,6 +82,7 @@ class Settled:
         self._results: deque[FileResult] = deque()
         self._total, self._done, self._listen, self._report = total, 0, listen, report
         self._lock = Lock()
+        self._stopped = False
 
     def add(self, result: FileResult) -> None:
         """Count one file, and keep it until it is handed out."""
@@ -89,7 +90,15 @@ class Settled:
             self._results.append(result)
             self._report.add(result)
             self._done += 1
-            self._listen(Progress("index", self._done, self._total))
+            try:
+                self._listen(Progress("index", self._done, self._total))
+            except Stopped:  # of a batch that is committed, all files are counted before the end
+                self._stopped = True
+
+    def heed(self) -> None:
+        """Nothing. Raises Stopped where the listener has asked for the end."""
+        if self._stopped:
+            raise Stopped
 
     def under_way(self, progress: Progress) -> None:
         """Tell how far one long piece of work is."""
@@ -99,3 +108,4 @@ class Settled:
         """Hand out what has come since."""
         while self._results:
             yield self._results.popleft()
+        self.heed()

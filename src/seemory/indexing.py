@@ -30,11 +30,11 @@ from seemory.film_indexing import FilmIndexer
 from seemory.index_candidate import Candidate
 from seemory.index_report import FileResult, IndexReport, Settled, Status
 from seemory.lookahead import ahead, batches
-from seemory.media.files import FileState, find_files, hash_file
+from seemory.media.files import FileState, find_files, hash_file, lies_in
 from seemory.media.film_opening import is_film
 from seemory.same_bytes import UnderWay
 from seemory.store.items import Items
-from seemory.telemetry import ProgressListener, ignore
+from seemory.telemetry import ProgressListener, Stopped, ignore
 from seemory.types import FileOutcome, Generation, KnownFile
 
 LOOK = 1000  # files looked up in one query
@@ -88,16 +88,26 @@ class Indexer:
         prune: bool = False,
         retry_failed: bool = False,
         reprocess: bool = False,
+        within: Sequence[Path] | None = None,
         listen: ProgressListener = ignore,
     ) -> IndexReport:
-        """The report of one whole run; Ctrl-C ends it early, with `interrupted` set and all finished work kept.
+        """The report of one whole run; Ctrl-C, or a listener's `Stopped`, ends it early, with `interrupted` set and all
+        finished work kept.
+
+        With `within`, only files that really lie in these folders, links followed.
 
         Raises:
             UsageError: a root does not exist.
         """
         report, start = IndexReport(), time.monotonic()
         results = self.stream(
-            roots, recursive=recursive, retry_failed=retry_failed, reprocess=reprocess, listen=listen, report=report
+            roots,
+            recursive=recursive,
+            retry_failed=retry_failed,
+            reprocess=reprocess,
+            within=within,
+            listen=listen,
+            report=report,
         )
         try:
             with closing(results):
@@ -105,7 +115,7 @@ class Indexer:
                     pass
             if prune:
                 report.missing = self.prune(roots)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Stopped):
             report.interrupted = True
         report.seconds = time.monotonic() - start
         return report
@@ -117,6 +127,7 @@ class Indexer:
         recursive: bool = True,
         retry_failed: bool = False,
         reprocess: bool = False,
+        within: Sequence[Path] | None = None,
         listen: ProgressListener = ignore,
         report: IndexReport | None = None,
     ) -> Generator[FileResult, None, None]:
@@ -131,7 +142,8 @@ class Indexer:
             recursive=recursive,
             on_error=lambda path, error: unreadable.append(FileResult(str(path), "failed", str(error))),
         )
-        files = list(found)  # names only: a million files are some 200 MB, and the bar needs the total
+        allowed = found if within is None else (file for file in found if lies_in(file.path, within))
+        files = list(allowed)  # names only: a million files are some 200 MB, and the bar needs the total
         settled = Settled(len(files) + len(unreadable), listen, report)
         for result in unreadable:
             settled.add(result)
@@ -175,6 +187,7 @@ class Indexer:
         Films of which only the words are new come into `retold`.
         """
         for group in batches(files, LOOK):
+            settled.heed()
             uris = [str(file.path) for file in group]
             known = self._ask(lambda live, uris=uris: self._items.known(self._collection, live, uris))  # type: ignore[misc]
             back = [k.asset_id for k in known.values() if k.missing]

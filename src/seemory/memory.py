@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from copy import copy
 from datetime import datetime
@@ -152,6 +152,7 @@ class Memory:
         reprocess: bool = False,
         transcribe: str | None = None,
         ray: str | None = None,
+        within: Sequence[Path] | None = None,
         listen: ProgressListener = ignore,
     ) -> IndexReport:
         """The report of bringing files and folders into the collection; a bad file is counted, never raised.
@@ -168,7 +169,8 @@ class Memory:
                 settings'; needs the extra `speech`.
             ray: the Ray cluster that decodes and embeds pictures (see `embedding`), by default the settings'; films
                 are read by this process.
-            listen: called with the progress.
+            within: only files that really lie in these folders, links followed: of links that lead elsewhere, nothing.
+            listen: called with the progress; its `Stopped` ends the run, with `interrupted` set.
 
         Raises:
             UsageError: a path does not exist, or there is no such speech model.
@@ -178,7 +180,13 @@ class Memory:
         roots = [Path(path).expanduser() for path in paths]
         with self.embedding(ray, workers) as embedding:
             report = self._rooms.indexer(embedding, transcribe).run(
-                roots, recursive=recursive, prune=prune, retry_failed=retry_failed, reprocess=reprocess, listen=listen
+                roots,
+                recursive=recursive,
+                prune=prune,
+                retry_failed=retry_failed,
+                reprocess=reprocess,
+                within=within,
+                listen=listen,
             )
         if report.told and not report.interrupted:
             report.waiting = self._rooms.wordbook.catch_up(listen=listen).waiting
@@ -371,12 +379,15 @@ class Memory:
         limit: int = 3,
         name: str = "photograph",
         regions: bool = True,
+        listen: Callable[[Advice], None] = lambda _: None,
     ) -> Advice:
         """What an advisor's library says of a picture file, or of the bytes of one, called `name`; nothing is kept.
 
         Arguments and errors are those of `seemory.advisors.advising.Advising.advise`.
         """
-        return self._rooms.advising.advise(photograph, advisor, mode=mode, limit=limit, name=name, regions=regions)
+        return self._rooms.advising.advise(
+            photograph, advisor, mode=mode, limit=limit, name=name, regions=regions, listen=listen
+        )
 
     def duplicates(self, *, threshold: float = 0.95) -> Duplicates:
         """Files with the same bytes, and pictures whose vectors have at least this cosine, as two tiers."""

@@ -165,6 +165,11 @@ class ServiceSettings(BaseModel):
     rate: int = Field(default=1200, ge=0, le=1_000_000, description="Requests a minute of one key; 0: any number.")
     origins: tuple[str, ...] = Field(default=(), description="Other origins whose pages may ask with a key (CORS).")
     roots: tuple[Path, ...] = Field(default=(), description="Folders whose originals may be handed out.")
+    index_roots: tuple[Path, ...] = Field(
+        default=(), description="Folders whose files whoever may write can have indexed by path."
+    )
+    jobs: int = Field(default=1, ge=1, le=64, description="Jobs that run at once; the others wait.")
+    max_batch_bytes: int = Field(default=536_870_912, ge=1024, description="A larger upload of many is refused.")
     log_requests: bool = Field(default=True, description="A line of log for each request.")
     decoders: int = Field(default=2, ge=1, le=64, description="Processes that decode uploads, a picture each at once.")
     decoder_mb: int = Field(default=2000, ge=300, le=100_000, description="Megabytes that such a process may take.")

@@ -20,7 +20,14 @@ class Progress:
 
 
 ProgressListener = Callable[[Progress], None]
-"""Called from the working thread, often: a listener must be quick and must not raise."""
+"""Called from the working thread, often: a listener must be quick, and raises nothing but `Stopped`."""
+
+
+class Stopped(BaseException):
+    """Raised by a listener to end the work there, as Ctrl-C would: what is committed is kept, the rest is not begun.
+
+    No error, and so no `Exception`: nothing that takes a failure for one file's may swallow it.
+    """
 
 
 def ignore(_: Progress) -> None:

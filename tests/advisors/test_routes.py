@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,28 @@ def test_a_page_is_given_to_who_asks_for_one_and_its_policy_lets_nothing_in(many
     assert plain.headers["Content-Type"] == "application/json"
     assert plain.headers["Content-Security-Policy"] == "default-src 'none'; frame-ancestors 'none'"
     assert ask(many, "POST", f"{path}&format=pdf", content=content, headers=PNG).status_code == 422
+
+
+def test_each_part_is_sent_as_it_is_ready_to_who_asks_for_events(many: Memory, works: Path) -> None:
+    content = (works / "cat.png").read_bytes()
+    events = PNG | {"Accept": "text/event-stream"}
+    answer = ask(many, "POST", "/v1/advise?advisor=many&limit=2", content=content, headers=events)
+    assert answer.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    parts = [part.split("\n") for part in answer.text.strip().split("\n\n")]
+    names = [name for name, _ in parts]
+    assert names == ["event: part", "event: part", "event: advice"]
+    likeness, measured, whole = (json.loads(data.removeprefix("data: ")) for _, data in parts)
+    said = many.advise(content, "many", limit=2, name="the picture sent").as_json()
+    assert whole == said
+    assert likeness["similar"] == measured["similar"] == said["similar"]
+    assert (likeness["dimensions"], measured["dimensions"]) == (None, said["dimensions"])
+    assert likeness["words"] == said["words"][: len(likeness["words"])]
+    refused = ask(many, "POST", "/v1/advise?advisor=nobody", content=content, headers=events)
+    assert (refused.status_code, refused.text.startswith('event: error\ndata: {"type": "AdvisorNotFound"')) == (
+        200,
+        True,
+    )
+    assert ask(many, "POST", "/v1/advise?mode=x", content=content, headers=events).status_code == 422
 
 
 @pytest.mark.parametrize(

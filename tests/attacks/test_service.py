@@ -97,11 +97,49 @@ ROUTES: dict[tuple[str, str], Callable[[Send, str, bytes], list[httpx.Response]]
     ("GET", "/page/reports/{name}"): lambda ask, guess, picture: [ask("GET", f"/page/reports/{guess}")],
     ("GET", "/page/status"): lambda ask, guess, picture: [ask("GET", f"/page/status?owner={guess}")],
     ("POST", "/page/retry"): lambda ask, guess, picture: [ask("POST", f"/page/retry?owner={guess}")],
+    ("POST", "/v1/jobs/upload"): lambda ask, guess, picture: [
+        ended(ask, ask("POST", f"/v1/jobs/upload?owner={guess}", files={"pictures": (guess[-50:], picture)}))
+    ],
+    ("POST", "/v1/jobs/index"): lambda ask, guess, picture: [
+        ask("POST", "/v1/jobs/index", json={"paths": [path]}) for path in (guess, f"/{guess}", "/")
+    ],
+    ("POST", "/v1/jobs/retry"): lambda ask, guess, picture: [ended(ask, ask("POST", f"/v1/jobs/retry?owner={guess}"))],
+    ("GET", "/v1/jobs"): lambda ask, guess, picture: [ask("GET", f"/v1/jobs?owner={guess}")],
+    ("GET", "/v1/jobs/{job_id}"): lambda ask, guess, picture: [ask("GET", f"/v1/jobs/{guess}")],
+    ("GET", "/v1/jobs/{job_id}/events"): lambda ask, guess, picture: [ask("GET", f"/v1/jobs/{guess}/events")],
+    ("DELETE", "/v1/jobs/{job_id}"): lambda ask, guess, picture: [ask("DELETE", f"/v1/jobs/{guess}")],
+    ("POST", "/v1/reembedding"): lambda ask, guess, picture: [ask("POST", "/v1/reembedding", json={"to": guess})],
+    ("POST", "/v1/reembedding/switch"): lambda ask, guess, picture: [
+        ask("POST", "/v1/reembedding/switch", json={"owners": [guess], "force": True})
+    ],
+    ("POST", "/v1/reembedding/rollback"): lambda ask, guess, picture: [
+        ask("POST", "/v1/reembedding/rollback", json={"owners": [guess], "force": True})
+    ],
     ("GET", "/readyz"): lambda ask, guess, picture: [ask("GET", f"/readyz?collection={guess}")],
 }
-WRITERS = {("POST", "/v1/items"), ("DELETE", "/v1/items/{item_id}"), ("POST", "/page/retry")}
+WRITERS = {
+    ("POST", "/v1/items"),
+    ("DELETE", "/v1/items/{item_id}"),
+    ("POST", "/page/retry"),
+    ("POST", "/v1/jobs/upload"),
+    ("POST", "/v1/jobs/retry"),
+}
 """Those that may change what the thief has: they are tried in worlds of their own."""
-NO_ROWS = {("GET", "/healthz"), ("GET", "/metrics"), ("GET", "/v1/openapi.json"), ("GET", "/page/files/{made}/{name}")}
+NO_ROWS = {
+    ("GET", "/healthz"),
+    ("GET", "/metrics"),
+    ("GET", "/v1/openapi.json"),
+    ("GET", "/page/files/{made}/{name}"),
+    ("GET", "/v1/reembedding"),  # an operator's: it counts over all owners
+}
+
+
+def ended(ask: Send, begun: httpx.Response) -> httpx.Response:
+    """What became of a job, without what no two have in common."""
+    assert begun.status_code == 202, begun.text
+    said = ask("GET", begun.headers["Location"] + "/events").text.rpartition("data: ")[2]
+    kept = {name: value for name, value in json.loads(said).items() if name in ("state", "report", "problem", "done")}
+    return httpx.Response(202, json=kept)
 
 
 def routes(app: Any) -> set[tuple[str, str]]:

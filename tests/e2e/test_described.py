@@ -19,7 +19,7 @@ from seemory.settings import ServiceSettings, read_settings
 
 schemathesis = pytest.importorskip("schemathesis")
 
-ROUTES = 18
+ROUTES = 29
 A_ROUTE = 5
 """Requests of each kind."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final, get_args
 
 import numpy as np
@@ -73,6 +74,7 @@ class Advising:
         limit: int = 3,
         name: str = "photograph",
         regions: bool = True,
+        listen: Callable[[Advice], None] = lambda _: None,
     ) -> Advice:
         """What that advisor's library says of a picture file, or of the bytes of one; nothing of it is kept.
 
@@ -84,6 +86,7 @@ class Advising:
             limit: how many works are named as nearest.
             name: what bytes are called in the answer.
             regions: look for where in the photograph a likeness lies, which costs a pass of five more pictures.
+            listen: told what can be said so far, before each part that takes its time.
 
         Raises:
             AdvisorNotFound: there is no such advisor; it says which there are.
@@ -112,21 +115,7 @@ class Advising:
         near = nearest(found, limit) if mode != "dimensions" else ()
         if parts is not None:
             near = located(near, parts, works, vectors, Calibration(encoder.calibration("image_to_image")))
-        words = of_likeness(near)
-        comparison = None
-        if mode != "similar":
-            try:
-                comparison = self._compared(who, photograph, vector, found, encoder, limit, missing)
-                words += of_comparison(comparison)
-            except UsageError as error:
-                if mode == "dimensions":
-                    raise
-                missing.append(f"dimensions: {error}")
-        said = None
-        if mode == "combined":
-            said = self._said(photograph, whose, missing)
-            words += of_critique(said, comparison) if said else []
-        return Advice(
+        advice = Advice(
             photograph=photograph.name,
             sha256=photograph.sha256.hex(),
             advisor=who,
@@ -134,11 +123,22 @@ class Advising:
             mode=mode,
             model=encoder.name,
             similar=near,
-            comparison=comparison,
-            critic=said,
-            words=tuple(words),
-            missing=tuple(missing),
+            words=tuple(of_likeness(near)),
         )
+        if mode != "similar":
+            listen(replace(advice, missing=tuple(missing)))
+            try:
+                comparison = self._compared(who, photograph, vector, found, encoder, limit, missing)
+                advice = replace(advice, comparison=comparison, words=(*advice.words, *of_comparison(comparison)))
+            except UsageError as error:
+                if mode == "dimensions":
+                    raise
+                missing.append(f"dimensions: {error}")
+        if mode == "combined":
+            listen(replace(advice, missing=tuple(missing)))
+            if (said := self._said(photograph, whose, missing)) is not None:
+                advice = replace(advice, critic=said, words=(*advice.words, *of_critique(said, advice.comparison)))
+        return replace(advice, missing=tuple(missing))
 
     def _criticised(self, given: str | os.PathLike[str] | bytes, whose: Advisor, name: str) -> Advice:
         """A critic's words and nothing else: neither works nor an encoder are needed for them."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -80,7 +79,7 @@ def say_swap(swap: Swap, json_: bool) -> None:
     """Which generation answers from now on, and for whom."""
     live, before, owners = swap
     if json_:
-        print_json({"live": asdict(live), "before": asdict(before), "owners": None if owners is None else list(owners)})
+        print_json(swap.as_json())
     elif owners is None:
         click.echo(f"{live.table} ({live.model}) answers now; {before.table} ({before.model}) is {before.state}")
     else:

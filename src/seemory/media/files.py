@@ -55,6 +55,15 @@ def find_files(
     return _walk(places, recursive, wanted, on_error or _unheard)
 
 
+def lies_in(path: Path, folders: Sequence[Path]) -> bool:
+    """Whether a file or folder, links followed, is one of these folders or in one; also of what does not exist."""
+    try:
+        real = path.resolve()
+        return any(real.is_relative_to(folder.resolve()) for folder in folders)
+    except (OSError, ValueError, RuntimeError):
+        return False
+
+
 def hash_file(path: Path) -> bytes:
     """The SHA-256 of a file's content, 32 bytes. Raises UnreadableMedia or UnsupportedMedia, as `load_picture` does."""
     with open_regular(path) as stream:

@@ -60,8 +60,8 @@ class Admission:
         """Whether the database has to be asked who this is."""
         return "authorization" in request.headers
 
-    def caller(self, request: Request, scope: Scope) -> Caller:
-        """Who asks.
+    def caller(self, request: Request, scope: Scope, *, counted: bool = True) -> Caller:
+        """Who asks; unless told otherwise, it counts among those that a key may make in a minute.
 
         Raises:
             Refused: 401 without a key that opens anything, 403 with one for less than `scope`, 429 with one that has
@@ -69,7 +69,7 @@ class Admission:
         """
         found = self._by_key(request) if self.needs_look(request) else self._without(request)
         found.require(scope)
-        if found.key is not None and (wait_s := self._rates.wait_s(found.key)):
+        if counted and found.key is not None and (wait_s := self._rates.wait_s(found.key)):
             raise Refused(429, "TooOften", "this key has asked as often as it may: try again later", retry_s=wait_s)
         return found
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from uuid import UUID
 
 from fastapi import FastAPI
@@ -28,23 +28,39 @@ from seemory.service.advising import add_advisor_routes
 from seemory.service.desk import Desk, Gone
 from seemory.service.embeddings import add_embedding_routes
 from seemory.service.guard import Guard, is_loopback
+from seemory.service.jobs.events import Listeners
+from seemory.service.jobs.orders import Orders
+from seemory.service.jobs.routes import add_job_routes
+from seemory.service.jobs.running import Jobs
+from seemory.service.jobs.work import Works
 from seemory.service.looking import add_looking_routes
 from seemory.service.memories import Memories
 from seemory.service.page.routes import add_page
 from seemory.service.rates import Rates
+from seemory.service.reembedding import add_reembedding_routes
 from seemory.service.refusals import Refused, document, refusal, status_of
-from seemory.service.requests import A_PICTURE, BINARY, REFUSALS, in_the_address, is_picture, read, read_json, wrong
+from seemory.service.requests import (
+    A_PICTURE,
+    BINARY,
+    REFUSALS,
+    in_the_address,
+    is_picture,
+    read,
+    read_json,
+    require_picture,
+    wrong,
+)
 from seemory.service.schemas import AddedItem, Answer, Refusal, Search, SearchOptions, ShownItem
 from seemory.service.searching import search_as_asked
 from seemory.settings import ServiceSettings
-from seemory.store.keys import Keys, Scope
+from seemory.store.keys import Keys
 from seemory.telemetry import COUNTERS
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 _MOST_JSON: Final = 1_000_000  # bytes
+_MOST_LISTENERS: Final = 64  # streams of events
+_MOST_OF_ONE: Final = 16  # of one owner
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -70,8 +86,13 @@ def make_app(memory: Memory, options: ServiceSettings, metrics: Metrics, lifespa
     admission = Admission(
         lambda: Keys(memory.database), Rates(options.rate), owner=memory.owner, here=local, all_=options.keys == "none"
     )
-    desk = Desk(admission, Memories(memory), most=options.queue, timeout_s=options.timeout_s)
-    app.state.desk = desk
+    memories = Memories(memory)
+    desk = Desk(admission, memories, most=options.queue, timeout_s=options.timeout_s)
+    orders = Orders(memory.home)
+    works = Works(orders, roots=options.index_roots, at_once=options.decoders)
+    jobs = Jobs(memories, orders, works, at_once=options.jobs)
+    listeners = Listeners(_MOST_LISTENERS, _MOST_OF_ONE)
+    app.state.desk, app.state.jobs, app.state.listeners = desk, jobs, listeners
     metrics.counter("seemory_requests_total", "Requests, by route and status.")
     metrics.histogram("seemory_request_seconds", "Time of a request, by route.", SECONDS)
     metrics.counter("seemory_failures_total", "Requests that were refused or failed, by reason.")
@@ -79,11 +100,13 @@ def make_app(memory: Memory, options: ServiceSettings, metrics: Metrics, lifespa
     for name, counter in COUNTERS.items():
         metrics.growing(f"seemory_{name}_total", counter.says, lambda counter=counter: float(counter.value))  # type: ignore[misc]
     _add_routes(app, memory, options, metrics, desk)
-    add_advisor_routes(app, options, desk)
+    add_advisor_routes(app, options, desk, critic_s=memory.settings.critic.timeout_s)
     add_looking_routes(app, options, desk)
     add_embedding_routes(app, options, desk)
-    add_page(app, options, desk, local=local)
-    _add_handlers(app, metrics)
+    add_job_routes(app, options, desk, jobs, listeners)
+    add_reembedding_routes(app, desk, jobs)
+    add_page(app, options, desk, jobs, local=local)
+    _add_handlers(app, metrics, desk)
     return Guard(_with_cors(app, options.origins), metrics, local=local, origins=options.origins)
 
 
@@ -100,11 +123,6 @@ def _with_cors(app: FastAPI, origins: Sequence[str]) -> ASGIApp:
 
 
 def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics: Metrics, desk: Desk) -> None:
-    async def ask(request: Request, work: Callable[[Memory], T], scope: Scope = "read") -> T:
-        async with desk.place(request, scope) as place:
-            await place.body(0)
-            return await place.do(lambda: work(place.memory))
-
     @app.post(
         "/v1/search",
         response_model=Answer,
@@ -136,9 +154,8 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
     )
     async def add(request: Request) -> Response:
         """The item that the picture in the body became."""
-        if not is_picture(request):
-            raise Refused(415, "NoPicture", "send the picture's bytes as the body, with their Content-Type")
         async with desk.place(request, "write") as place:
+            require_picture(request)
             content = await place.body(options.max_upload_bytes)
             added = await place.do(lambda: place.memory.add(content))
         headers = {"Location": f"/v1/items/{added.item_id}"}
@@ -147,7 +164,7 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
     @app.get("/v1/items/{item_id}", response_model=ShownItem, responses=REFUSALS)
     async def get(request: Request, item_id: UUID) -> Response:
         """All that is known of an item."""
-        return document(asdict(await ask(request, lambda memory: memory.get(item_id))))
+        return document(asdict(await desk.ask(request, lambda memory: memory.get(item_id))))
 
     @app.get(
         "/v1/items/{item_id}/thumbnail",
@@ -156,7 +173,7 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
     )
     async def thumbnail(request: Request, item_id: UUID) -> Response:
         """The stored small picture."""
-        small = await ask(request, lambda memory: memory.thumbnail(item_id))
+        small = await desk.ask(request, lambda memory: memory.thumbnail(item_id))
         if small is None:
             raise Refused(404, "ItemNotFound", f"there is no item {item_id}, or no small picture of it")
         return Response(small, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=3600"})
@@ -164,7 +181,7 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
     @app.delete("/v1/items/{item_id}", status_code=204, responses=REFUSALS, response_class=Response)
     async def forget(request: Request, item_id: UUID) -> Response:
         """Remove an item; the bytes that were uploaded go with their last item."""
-        if not await ask(request, lambda memory: memory.forget([item_id]), "write"):
+        if not await desk.ask(request, lambda memory: memory.forget([item_id]), "write"):
             raise Refused(404, "ItemNotFound", f"there is no item {item_id}")
         return Response(status_code=204)
 
@@ -186,7 +203,7 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
-def _add_handlers(app: FastAPI, metrics: Metrics) -> None:
+def _add_handlers(app: FastAPI, metrics: Metrics, desk: Desk) -> None:
     @app.exception_handler(SeemoryError)
     async def failed(_: Request, error: SeemoryError) -> Response:
         metrics.count("seemory_failures_total", reason=type(error).__name__)
@@ -205,7 +222,13 @@ def _add_handlers(app: FastAPI, metrics: Metrics) -> None:
         return Response(status_code=499)
 
     @app.exception_handler(RequestValidationError)
-    async def unread(_: Request, error: RequestValidationError) -> Response:
+    async def unread(request: Request, error: RequestValidationError) -> Response:
+        try:  # whoever may not ask is not told how
+            await desk.admit(request, "read")
+        except SeemoryError as unknown:
+            return await failed(request, unknown)
+        except Refused as unknown:
+            return await refused(request, unknown)
         return refusal(wrong(error.errors()))
 
     @app.exception_handler(HTTPException)

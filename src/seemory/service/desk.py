@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from contextvars import copy_context
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -29,11 +31,13 @@ class Gone(Exception):
 class Place:
     """One request that was taken in."""
 
-    def __init__(self, request: Request, ticket: Ticket, pool: ThreadPoolExecutor, memory: Memory) -> None:
+    def __init__(self, request: Request, timeout_s: float, pool: ThreadPoolExecutor, memory: Memory) -> None:
         self.memory = memory
         """Of the owner on whose behalf it is asked."""
         self._request = request
-        self._ticket = ticket
+        self._timeout_s = timeout_s
+        self._began = time.monotonic()
+        self._ticket = Ticket(timeout_s)
         self._pool = pool
         self.work: asyncio.Future[Any] | None = None
         """What a thread does for it."""
@@ -45,23 +49,39 @@ class Place:
             Refused: it is larger than `most` bytes, or did not come in time.
             Gone: the client has left.
         """
+        return b"".join([piece async for piece in self.pieces(most)])
+
+    async def pieces(self, most: int, *, pace: int | None = None) -> AsyncIterator[bytes]:
+        """The request's body as it comes; with `pace`, each so many bytes of it have a request's time for themselves.
+
+        Raises as `body` does.
+        """
         too_large = Refused(413, "BodyTooLarge", f"the body of such a request may have at most {most:,} bytes")
         announced = self._request.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > most:
             raise too_large
-        parts, size = [], 0
+        stream = aiter(self._request.stream())
+        size = 0
         try:
-            async with asyncio.timeout(self._ticket.left_s):
-                async for part in self._request.stream():
-                    size += len(part)
-                    if size > most:
-                        raise too_large
-                    parts.append(part)
+            while True:
+                more_s = self._timeout_s * size / pace if pace else 0.0
+                left_s = self._ticket.left_s
+                if pace:
+                    left_s = max(0.0, self._began + self._timeout_s + more_s - time.monotonic())
+                async with asyncio.timeout(left_s):
+                    part = await anext(stream, None)
+                if part is None:
+                    break
+                size += len(part)
+                if size > most:
+                    raise too_large
+                yield part
         except TimeoutError:
             raise Refused(408, "SlowBody", "the body did not come in time") from None
         except ClientDisconnect:
             raise Gone from None
-        return b"".join(parts)
+        if pace:  # its work has a request's time as well, from now on
+            self._ticket = Ticket(self._timeout_s)
 
     async def do(self, work: Callable[[], T]) -> T:
         """What the work gives, done in a thread; the body must have been read.
@@ -119,8 +139,10 @@ class Desk:
         """How many are under way."""
 
     @asynccontextmanager
-    async def place(self, request: Request, scope: Scope = "read") -> AsyncIterator[Place]:
-        """A place for a request, with the memory of whoever asks.
+    async def place(
+        self, request: Request, scope: Scope = "read", *, timeout_s: float | None = None
+    ) -> AsyncIterator[Place]:
+        """A place for a request, with the memory of whoever asks; one that takes longer than others says how long.
 
         Raises:
             Busy: there is none.
@@ -132,9 +154,10 @@ class Desk:
         self.taken += 1
         under_way: asyncio.Future[Any] | None = None
         try:
-            ticket = Ticket(self._timeout_s)
+            began = time.monotonic()
             caller = await self.admit(request, scope)
-            place = Place(request, ticket, self._pool, self._memories.of(caller.owner))
+            left_s = (timeout_s or self._timeout_s) - (time.monotonic() - began)
+            place = Place(request, max(0.0, left_s), self._pool, self._memories.of(caller.owner))
             try:
                 yield place
             finally:
@@ -145,14 +168,23 @@ class Desk:
             else:
                 under_way.add_done_callback(self._leave)
 
-    async def admit(self, request: Request, scope: Scope) -> Caller:
-        """Who asks, which the log is told as well. Raises as `place` does, but for `Busy`."""
+    async def ask(self, request: Request, work: Callable[[Memory], T], scope: Scope = "read") -> T:
+        """What the work gives for a request without a body. Raises as `place` and `Place.do` do."""
+        async with self.place(request, scope) as place:
+            await place.body(0)
+            return await place.do(lambda: work(place.memory))
+
+    async def admit(self, request: Request, scope: Scope, *, counted: bool = True) -> Caller:
+        """Who asks, which the log is told as well; `counted` among those that a key may make in a minute.
+
+        Raises as `place` does, but for `Busy`.
+        """
+        ask = partial(self._admission.caller, request, scope, counted=counted)
         if not self._admission.needs_look(request):
-            caller = self._admission.caller(request, scope)
+            caller = ask()
         else:
-            look = asyncio.get_running_loop().run_in_executor(None, self._admission.caller, request, scope)
             try:
-                caller = await asyncio.wait_for(look, self._timeout_s)
+                caller = await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(None, ask), self._timeout_s)
             except TimeoutError:
                 raise TookTooLong("the database did not answer in time: try again soon") from None
         request.state.caller = caller

@@ -103,9 +103,7 @@ def add_embedding_routes(app: FastAPI, options: ServiceSettings, desk: Desk) -> 
     @app.get("/v1/models", response_model=Models, responses=REFUSALS)
     async def models(request: Request) -> Response:
         """The encoder that `POST /v1/embeddings` takes for a model."""
-        async with desk.place(request) as place:
-            await place.body(0)
-            name = await place.do(lambda: place.memory.encoder_name)
+        name = await desk.ask(request, lambda memory: memory.encoder_name)
         told = {"id": name, "object": "model", "created": _STARTED, "owned_by": "seemory"}
         return document({"object": "list", "data": [told]})
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import FastAPI, Query
@@ -13,14 +12,11 @@ from starlette.responses import FileResponse, Response
 
 from seemory.memory import Memory
 from seemory.service.desk import Desk
-from seemory.service.refusals import Refused, document
-from seemory.service.requests import A_PICTURE, BINARY, REFUSALS, in_the_address, is_picture, read
+from seemory.service.refusals import document
+from seemory.service.requests import A_PICTURE, BINARY, REFUSALS, in_the_address, read, require_picture
 from seemory.service.schemas import ClassifyOptions, Condition, Groups, Labels, Listed, SimilarItems
 from seemory.settings import ServiceSettings
-from seemory.store.keys import Scope
 from seemory.types import Item
-
-T = TypeVar("T")
 
 _TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF": "image/gif", "AVIF": "image/avif"}
 """Pictures that a browser may show as what they say they are; all others are files to save."""
@@ -28,11 +24,6 @@ _TYPES = {"JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "GIF":
 
 def add_looking_routes(app: FastAPI, options: ServiceSettings, desk: Desk) -> None:
     """Have these routes."""
-
-    async def ask(request: Request, work: Callable[[Memory], T], scope: Scope = "read") -> T:
-        async with desk.place(request, scope) as place:
-            await place.body(0)
-            return await place.do(lambda: work(place.memory))
 
     @app.get("/v1/items", response_model=Listed, responses=REFUSALS)
     async def listed(
@@ -42,13 +33,13 @@ def add_looking_routes(app: FastAPI, options: ServiceSettings, desk: Desk) -> No
         where: Annotated[list[Condition], Query(max_length=50)] = [],  # noqa: B006 - FastAPI makes it anew
     ) -> Response:
         """A page of the items that meet all conditions, in the order in which they came."""
-        items = await ask(request, lambda memory: memory.listing(limit=limit, offset=offset, where=where))
+        items = await desk.ask(request, lambda memory: memory.listing(limit=limit, offset=offset, where=where))
         return document({"items": [shown(item) for item in items], "limit": limit, "offset": offset})
 
     @app.get("/v1/items/{item_id}/similar", response_model=SimilarItems, responses=REFUSALS)
     async def similar(request: Request, item_id: UUID, limit: Annotated[int, Query(ge=1, le=1000)] = 10) -> Response:
         """What looks like an item, without the item."""
-        hits = await ask(request, lambda memory: memory.search(like=item_id, limit=limit))
+        hits = await desk.ask(request, lambda memory: memory.search(like=item_id, limit=limit))
         return document({"query": {"like": str(item_id)}, "hits": [hit.as_json() for hit in hits]})
 
     @app.get(
@@ -58,7 +49,7 @@ def add_looking_routes(app: FastAPI, options: ServiceSettings, desk: Desk) -> No
     )
     async def original(request: Request, item_id: UUID) -> Response:
         """The file of an item: one that was uploaded, or lies in a folder that the settings allow."""
-        path, kind = await ask(request, lambda memory: _file(memory, item_id, options))
+        path, kind = await desk.ask(request, lambda memory: _file(memory, item_id, options))
         return FileResponse(
             path,
             media_type=kind or "application/octet-stream",
@@ -70,7 +61,7 @@ def add_looking_routes(app: FastAPI, options: ServiceSettings, desk: Desk) -> No
     @app.get("/v1/duplicates", response_model=Groups, responses=REFUSALS)
     async def duplicates(request: Request, threshold: Annotated[float, Query(gt=0, le=1)] = 0.95) -> Response:
         """Files with the same bytes, and pictures whose vectors have at least this cosine, as two tiers."""
-        found = await ask(request, lambda memory: memory.duplicates(threshold=threshold))
+        found = await desk.ask(request, lambda memory: memory.duplicates(threshold=threshold))
         near = [{"items": [shown(item) for item in group.items], "cosine": group.cosine} for group in found.near]
         return document({"exact": [[shown(item) for item in group] for group in found.exact], "near": near})
 
@@ -89,8 +80,7 @@ def add_looking_routes(app: FastAPI, options: ServiceSettings, desk: Desk) -> No
     async def classify(request: Request) -> Response:
         """Which of a few labels the picture is that is the body; nothing of it is kept."""
         async with desk.place(request) as place:
-            if not is_picture(request):
-                raise Refused(415, "NoPicture", "send the picture's bytes as the body, with their Content-Type")
+            require_picture(request)
             asked = read(ClassifyOptions, in_the_address(request))
             content = await place.body(options.max_upload_bytes)
             templates = asked.template or None

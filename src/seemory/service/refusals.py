@@ -62,24 +62,34 @@ def status_of(error: errors.SeemoryError) -> int:
     return next(status for kind, status in _STATUS if isinstance(error, kind))
 
 
+def said_of(error: Exception) -> str:
+    """What a client is told of it."""
+    if isinstance(error, Refused | errors.TookTooLong):
+        return str(error)
+    if not isinstance(error, errors.SeemoryError):
+        return _OURS[500]
+    return _OURS.get(status_of(error), str(error))
+
+
+def fault(error: errors.SeemoryError | Refused) -> dict[str, str]:
+    """What went wrong, as a document has it."""
+    return {"type": error.kind if isinstance(error, Refused) else type(error).__name__, "message": said_of(error)}
+
+
 def refusal(error: errors.SeemoryError | Refused) -> Response:
     """The answer: `{"error": {"type": …, "message": …}}`."""
     if isinstance(error, Refused):
-        return _said(error.status, error.kind, str(error), error.retry_s)
-    status = status_of(error)
-    told = _OURS.get(status, str(error))
-    if isinstance(error, errors.TookTooLong):
-        told = str(error)
-    return _said(status, type(error).__name__, told)
+        return _said(error.status, fault(error), error.retry_s)
+    return _said(status_of(error), fault(error))
 
 
 def failure() -> Response:
     """The answer where something failed that nobody had thought of."""
-    return _said(500, "InternalError", _OURS[500])
+    return _said(500, {"type": "InternalError", "message": _OURS[500]})
 
 
-def _said(status: int, kind: str, message: str, retry_s: float = RETRY_S) -> Response:
+def _said(status: int, found: dict[str, str], retry_s: float = RETRY_S) -> Response:
     headers = {"Retry-After": str(ceil(retry_s))} if status in (429, 503) else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return document({"error": {"type": kind, "message": message}}, status, headers)
+    return document({"error": found}, status, headers)

@@ -28,6 +28,12 @@ def is_picture(request: Request) -> bool:
     return kind.startswith("image/") or kind == "application/octet-stream"
 
 
+def require_picture(request: Request) -> None:
+    """Nothing. Raises Refused where the body is announced as something else."""
+    if not is_picture(request):
+        raise Refused(415, "NoPicture", "send the picture's bytes as the body, with their Content-Type")
+
+
 def _content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 

@@ -194,6 +194,43 @@ class AddedItem(BaseModel):
     new: bool = Field(description="Whether it was not in the memory before.")
 
 
+class IndexAsked(BaseModel):
+    """Which files and folders of this machine are to be indexed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    paths: list[Annotated[str, Field(min_length=1, max_length=4096)]] = Field(
+        min_length=1, max_length=100, description="Absolute, in folders that the operator has allowed."
+    )
+    recursive: bool = True
+    prune: bool = Field(default=False, description="Mark files that are gone; searches leave them out.")
+    retry_failed: bool = Field(default=False, description="Try again what failed and has not changed since.")
+
+
+class ShownJob(BaseModel):
+    """Long work: how far it is, and what became of it."""
+
+    id: UUID
+    collection: str
+    kind: Literal["index", "upload", "retry", "reembed"]
+    state: Literal["waiting", "running", "done", "failed", "cancelled"]
+    stage: str | None
+    done: int
+    total: int | None
+    report: dict[str, Any] | None = Field(description="What it did, once it has ended.")
+    problem: str | None = Field(description="Why it failed.")
+    cancel: bool = Field(description="It was asked to end.")
+    created_at: str
+    seen_at: str
+    ended_at: str | None
+
+
+class JobList(BaseModel):
+    """An owner's jobs."""
+
+    jobs: list[ShownJob]
+
+
 class Fault(BaseModel):
     """What was wrong."""
 

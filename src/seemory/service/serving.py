@@ -67,7 +67,9 @@ def serve(settings: Settings, *, model: str | None, listen: ProgressListener, sa
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+            app.state.jobs.look_after()
             yield
+            await asyncio.to_thread(app.state.jobs.close)
             await asyncio.to_thread(app.state.desk.close)
 
         app = make_app(memory, options, metrics, lifespan)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Literal, NamedTuple
 
 import psycopg
@@ -41,6 +42,11 @@ class Swap(NamedTuple):
     """The one that answered for them."""
     owners: tuple[str, ...] | None = None
     """Whom the change was about; None: everybody."""
+
+    def as_json(self) -> dict[str, Any]:
+        """As `--json` prints it."""
+        owners = None if self.owners is None else list(self.owners)
+        return {"live": asdict(self.live), "before": asdict(self.before), "owners": owners}
 
 
 class Transitions:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -14,14 +13,15 @@ from starlette.responses import Response
 from seemory.advisors.page_style import POLICY as REPORT_POLICY
 from seemory.memory import Memory
 from seemory.service.desk import Desk
+from seemory.service.jobs.running import Jobs
 from seemory.service.page.assets import PAGES, load_assets, render_pages, version_of
 from seemory.service.page.landscape import Landscapes
 from seemory.service.page.originals import original
 from seemory.service.page.reports import Reports
 from seemory.service.page.showing import name_of, shown_hit, shown_item, shown_whole
-from seemory.service.page.state import Retries, standing
+from seemory.service.page.state import retry_once, standing
 from seemory.service.refusals import Refused, document
-from seemory.service.requests import in_the_address, is_picture, read, read_json
+from seemory.service.requests import in_the_address, is_picture, read, read_json, require_picture
 from seemory.service.schemas import Condition, Search, SearchOptions
 from seemory.service.searching import search_as_asked
 from seemory.settings import ServiceSettings
@@ -29,8 +29,6 @@ from seemory.store.browsing import Browsing, Position
 from seemory.store.generations import Generations
 from seemory.store.items import Items
 from seemory.types import Filter, Item, Kind
-
-T = TypeVar("T")
 
 _MOST_JSON: Final = 1_000_000  # bytes
 _MOST_GROUPS: Final = 200
@@ -78,25 +76,21 @@ class WantedAdvice(BaseModel):
     name: str = Field(default="photograph", min_length=1, max_length=200)
 
 
-def add_page(app: FastAPI, options: ServiceSettings, desk: Desk, *, local: bool) -> None:
+def add_page(app: FastAPI, options: ServiceSettings, desk: Desk, jobs: Jobs, *, local: bool) -> None:
     """Have the page be shown, of whoever asks. Its routes are its own, and no part of the API.
 
     Args:
         app: where.
         options: how large pictures may be, and which folders are open to whoever has a key.
         desk: takes requests in.
+        jobs: tries again what failed.
         local: whether who asks without a key asks from this machine.
     """
     assets = load_assets()
     version = version_of(assets)
     pages = render_pages(version)
 
-    landscapes, reports, retries = Landscapes(), Reports(), Retries()
-
-    async def ask(request: Request, work: Callable[[Memory], T]) -> T:
-        async with desk.place(request) as place:
-            await place.body(0)
-            return await place.do(lambda: work(place.memory))
+    landscapes, reports = Landscapes(), Reports()
 
     for name, (address, _) in PAGES.items():
 
@@ -116,17 +110,15 @@ def add_page(app: FastAPI, options: ServiceSettings, desk: Desk, *, local: bool)
 
     @app.get("/page/items", include_in_schema=False)
     async def items(request: Request) -> Response:
-        asked = read(WantedPage, in_the_address(request))
-        return document(await ask(request, lambda memory: _newest(memory, asked)))
+        return document(await desk.ask(request, lambda memory: _newest(memory, _asked(WantedPage, request))))
 
     @app.get("/page/facets", include_in_schema=False)
     async def facets(request: Request) -> Response:
-        asked = read(Wanted, in_the_address(request))
-        return document(await ask(request, lambda memory: _facets(memory, asked)))
+        return document(await desk.ask(request, lambda memory: _facets(memory, _asked(Wanted, request))))
 
     @app.get("/page/item", include_in_schema=False)
     async def item(request: Request, id: UUID) -> Response:
-        return document(await ask(request, lambda memory: shown_whole(memory.get(id))))
+        return document(await desk.ask(request, lambda memory: shown_whole(memory.get(id))))
 
     @app.get("/page/originals/{item_id}", include_in_schema=False)
     async def file(request: Request, item_id: UUID) -> Response:
@@ -149,26 +141,24 @@ def add_page(app: FastAPI, options: ServiceSettings, desk: Desk, *, local: bool)
 
     @app.get("/page/duplicates", include_in_schema=False)
     async def duplicates(request: Request) -> Response:
-        asked = read(WantedDuplicates, in_the_address(request))
-        return document(await ask(request, lambda memory: _alike(memory, asked.threshold)))
+        return document(await desk.ask(request, lambda memory: _alike(memory, _asked(WantedDuplicates, request))))
 
     @app.get("/page/map", include_in_schema=False)
     async def landscape(request: Request) -> Response:
-        return document(await ask(request, landscapes.of))
+        return document(await desk.ask(request, landscapes.of))
 
     @app.post("/page/advise", include_in_schema=False)
     async def advise(request: Request) -> Response:
-        if not is_picture(request):
-            raise Refused(415, "NoPicture", "send the picture's bytes as the body, with their Content-Type")
         async with desk.place(request) as place:
-            asked = read(WantedAdvice, in_the_address(request))
+            require_picture(request)
+            asked = _asked(WantedAdvice, request)
             picture = await place.body(options.max_upload_bytes)
             report = await place.do(lambda: _report(place.memory, asked, picture))
             return document({"report": f"/page/reports/{reports.keep(place.memory.owner, report)}"})
 
     @app.get("/page/reports/{name}", include_in_schema=False)
     async def report(request: Request, name: str) -> Response:
-        found = await ask(request, lambda memory: reports.find(memory.owner, name))
+        found = await desk.ask(request, lambda memory: reports.find(memory.owner, name))
         if found is None:
             raise Refused(404, "ReportNotFound", "this report is not kept any more: ask for it again")
         headers = {"Content-Security-Policy": f"{REPORT_POLICY}; sandbox; frame-ancestors 'self'"}
@@ -176,14 +166,20 @@ def add_page(app: FastAPI, options: ServiceSettings, desk: Desk, *, local: bool)
 
     @app.get("/page/status", include_in_schema=False)
     async def status(request: Request) -> Response:
-        return document(await ask(request, lambda memory: standing(memory, retries.of(memory.owner))))
+        return document(await desk.ask(request, lambda memory: standing(memory, jobs)))
 
     @app.post("/page/retry", include_in_schema=False)
     async def retry(request: Request) -> Response:
-        async with desk.place(request, "write") as place:
-            await place.body(0)
-            await place.do(lambda: retries.start(place.memory))
-            return document({"begun": True}, 202)
+        await desk.ask(request, lambda memory: retry_once(memory, jobs), "write")
+        return document({"begun": True}, 202)
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def _asked(model: type[M], request: Request) -> M:
+    """What stands in the address, checked; once it is known who asks. Raises Refused."""
+    return read(model, in_the_address(request))
 
 
 def _browsing(memory: Memory) -> Browsing:
@@ -218,10 +214,10 @@ def _found(memory: Memory, asked: SearchOptions, given: dict[str, Any]) -> dict[
     }
 
 
-def _alike(memory: Memory, threshold: float) -> dict[str, Any]:
+def _alike(memory: Memory, asked: WantedDuplicates) -> dict[str, Any]:
     if Generations(memory.database).live(memory.collection, owner=memory.owner) is None:
         return {"exact": [], "near": [], "more": 0}
-    found = memory.duplicates(threshold=threshold)
+    found = memory.duplicates(threshold=asked.threshold)
     exact = [[_beside(item) for item in group] for group in found.exact]
     near = [{"cosine": round(one.cosine, 4), "items": [_beside(item) for item in one.items]} for one in found.near]
     more = max(0, len(exact) - _MOST_GROUPS) + max(0, len(near) - _MOST_GROUPS)
