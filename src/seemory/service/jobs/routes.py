@@ -28,7 +28,7 @@ from seemory.settings import ServiceSettings
 from seemory.store.jobs import Job
 
 _MOST_JSON: Final = 1_000_000  # bytes
-_LOOKED_S: Final = 0.5  # between two looks at a job that somebody listens to
+_FIRST_S, _LOOKED_S, _SLOWER = 0.05, 1.0, 1.5  # between two looks at a job that somebody listens to: longer and longer
 _FILES: Final = {"type": "array", "items": {"type": "string", "format": "binary"}}
 _FORM: Final = {"schema": {"type": "object", "properties": {"pictures": _FILES}, "required": ["pictures"]}}
 
@@ -162,10 +162,11 @@ async def _heard(
     """The job's events. The key is looked up again each time: a revoked one hears nothing more."""
     listeners.enter(memory.owner)
     try:
-        silent_s = 0.0
+        silent_s, pause_s = 0.0, _FIRST_S
         yield event("end" if job.ended else "progress", job.as_json())
-        while not job.ended and await listeners.pause(_LOOKED_S):
-            silent_s += _LOOKED_S
+        while not job.ended and await listeners.pause(pause_s):
+            silent_s += pause_s
+            pause_s = min(_LOOKED_S, pause_s * _SLOWER)
             try:
                 await desk.admit(request, "read", counted=False)
                 found = await asyncio.to_thread(jobs.find, memory, job.id)
