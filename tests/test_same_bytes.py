@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seemory.memory import Memory
+from seemory.metrics import counted
 from seemory.same_bytes import UnderWay
-from seemory.telemetry import counted
 
 
 @contextmanager

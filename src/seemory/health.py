@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -104,8 +104,19 @@ def reason_of(error: str) -> str:
     return "Timeout" if error.startswith("Timeout") else error.partition(":")[0][:60]
 
 
-def prometheus(stats: Mapping[str, Any]) -> str:
-    """A memory's statistics in Prometheus' text format (exposition format 0.0.4); what is unknown is left out."""
+def prometheus(*each: Mapping[str, Any]) -> str:
+    """Memories' statistics in Prometheus' text format (exposition format 0.0.4); what is unknown is left out."""
+    told: dict[str, tuple[str, list[tuple[dict[str, str], float]]]] = {}
+    for stats in each:
+        for name, says, samples in _families(stats):
+            told.setdefault(name, (says, []))[1].extend(samples)
+    metrics = Metrics()
+    for name, (says, known) in told.items():
+        metrics.known(name, says, known)
+    return metrics.text()
+
+
+def _families(stats: Mapping[str, Any]) -> Iterator[tuple[str, str, list[tuple[dict[str, str], float]]]]:
     whose = {"collection": stats["collection"], "owner": stats["owner"]}
     found = stats["health"]
 
@@ -130,8 +141,6 @@ def prometheus(stats: Mapping[str, Any]) -> str:
         ("table_bytes", "Bytes of the collection's tables, of all owners.", [({}, stats["table_bytes"])]),
         ("index_bytes", "Bytes of their indexes.", [({}, stats["index_bytes"])]),
     ]
-    metrics = Metrics()
     for name, says, samples in families:
         if known := [(whose | labels, value) for labels, value in samples if value is not None]:
-            metrics.known(f"seemory_{name}", says, known)
-    return metrics.text()
+            yield f"seemory_{name}", says, known

@@ -1,9 +1,11 @@
-"""What a service counts of itself, as text for Prometheus."""
+"""What a process counts of itself, as text for Prometheus."""
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, Literal
@@ -14,6 +16,7 @@ SIZES: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 """Upper bounds of the ranges that sizes of batches are counted in."""
 
 Labels = tuple[tuple[str, str], ...]
+Samples = Sequence[tuple[Mapping[str, str], float]]
 
 
 @dataclass(slots=True)
@@ -29,7 +32,7 @@ class _Family:
     bounds: Sequence[float] = ()
     counted: dict[Labels, float] = field(default_factory=dict)
     ranges: dict[Labels, _Ranges] = field(default_factory=dict)
-    read: Callable[[], float] | None = None
+    read: Callable[[], Samples] | None = None
 
 
 class Metrics:
@@ -49,13 +52,13 @@ class Metrics:
 
     def gauge(self, name: str, says: str, read: Callable[[], float]) -> None:
         """Have a gauge that is read when the text is made."""
+        self.gauges(name, says, lambda: [({}, read())])
+
+    def gauges(self, name: str, says: str, read: Callable[[], Samples]) -> None:
+        """Have a gauge that is read when the text is made, each value with its labels."""
         self._families[name] = _Family("gauge", says, read=read)
 
-    def growing(self, name: str, says: str, read: Callable[[], float]) -> None:
-        """Have a counter that somebody else counts, and that is read when the text is made."""
-        self._families[name] = _Family("counter", says, read=read)
-
-    def known(self, name: str, says: str, samples: Sequence[tuple[Mapping[str, str], float]]) -> None:
+    def known(self, name: str, says: str, samples: Samples) -> None:
         """Have a gauge with these values, each with its labels."""
         counted = {tuple(labels.items()): value for labels, value in samples}
         self._families[name] = _Family("gauge", says, counted=counted)
@@ -76,6 +79,20 @@ class Metrics:
             ranges.counts[bisect_left(family.bounds, value)] += 1
             ranges.total += value
 
+    @contextmanager
+    def timed(self, name: str, /, **labels: str) -> Iterator[None]:
+        """Add the seconds of a `with` block to a histogram, however it ends."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.observe(name, time.perf_counter() - start, **labels)
+
+    def value(self, name: str, /, **labels: str) -> float:
+        """What a counter has come to."""
+        with self._lock:
+            return self._families[name].counted.get(tuple(sorted(labels.items())), 0.0)
+
     def text(self) -> str:
         """All of them in Prometheus's text format, version 0.0.4."""
         with self._lock:
@@ -85,8 +102,8 @@ class Metrics:
 def _lines(name: str, family: _Family) -> Iterator[str]:
     yield f"# HELP {name} {family.says}"
     yield f"# TYPE {name} {family.kind}"
-    if family.read is not None:
-        yield f"{name} {_number(family.read())}"
+    for given, value in family.read() if family.read is not None else ():
+        yield f"{name}{_braces(given)} {_number(value)}"
     for labels, value in family.counted.items():
         yield f"{name}{_braces(dict(labels))} {_number(value)}"
     for labels, ranges in family.ranges.items():
@@ -110,3 +127,32 @@ def _braces(labels: Mapping[str, str]) -> str:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def _of_this_process() -> Metrics:
+    metrics = Metrics()
+    for name, says in (
+        ("text_passes", "Forward passes of text towers."),
+        ("texts_embedded", "Texts that went through a text tower."),
+        ("queries_embedded", "Texts of queries whose vector was asked for."),
+        ("queries_remembered", "Of these, the ones whose vector was known from before: no forward pass."),
+        ("image_passes", "Forward passes of picture towers."),
+        ("pictures_embedded", "Pictures that went through a picture tower."),
+        ("pictures_decoded", "Picture files that were decoded, or were tried to be."),
+    ):
+        metrics.counter(f"seemory_{name}_total", says)
+        metrics.count(f"seemory_{name}_total", 0)
+    metrics.histogram("seemory_stage_seconds", "Time of a stage of the work, waiting for its turn included.", SECONDS)
+    metrics.histogram("seemory_inference_seconds", "Time of one forward pass, by tower.", SECONDS)
+    metrics.counter("seemory_timeouts_total", "Work that was given up for its time, by what it was.")
+    return metrics
+
+
+WORK: Final = _of_this_process()
+"""What the library's work in this process comes to, counted where it is done; a service tells it beside its own."""
+
+
+def counted() -> dict[str, int]:
+    """What this process has counted so far of passes, texts and pictures: `text_passes`, `pictures_decoded` …"""
+    whole = (name for name, family in WORK._families.items() if () in family.counted)
+    return {name.removeprefix("seemory_").removesuffix("_total"): int(WORK.value(name)) for name in whole}

@@ -155,6 +155,8 @@ class ServiceSettings(BaseModel):
     port: int = Field(default=8600, ge=0, le=65_535, description="Port to listen on; 0: any that is free.")
     batching: bool = Field(default=True, description="Requests that come together share passes of the encoder.")
     batch_size: int = Field(default=16, ge=1, le=256, description="Texts or pictures of one shared pass, at most.")
+    workers: int = Field(default=1, ge=1, le=64, description="Processes that answer at the port.")
+    head_s: float = Field(default=10.0, gt=0, le=600, description="How long the head of a request may take to come.")
     queue: int = Field(default=64, ge=1, le=1000, description="Requests under way or waiting; one more is refused.")
     timeout_s: float = Field(default=30.0, gt=0, le=600, description="How long one request may take.")
     stop_s: int = Field(default=30, ge=1, le=600, description="How long a stop waits for requests under way.")

@@ -1,10 +1,9 @@
-"""Progress events, which long work tells whoever wants to show them, and counters of what was done."""
+"""Progress events, which long work tells whoever wants to show them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,40 +31,3 @@ class Stopped(BaseException):
 
 def ignore(_: Progress) -> None:
     """Listen to nothing."""
-
-
-class Counter:
-    """A number that only grows, of this process. May be added to by several threads at once."""
-
-    def __init__(self, says: str) -> None:
-        """At 0; `says` is what it counts."""
-        self.says = says
-        self._lock = Lock()
-        self._value = 0
-
-    def add(self, count: int = 1) -> None:
-        """Count so many more."""
-        with self._lock:
-            self._value += count
-
-    @property
-    def value(self) -> int:
-        """How many so far."""
-        return self._value
-
-
-COUNTERS = {
-    "text_passes": Counter("Forward passes of text towers."),
-    "texts_embedded": Counter("Texts that went through a text tower."),
-    "queries_embedded": Counter("Texts of queries whose vector was asked for."),
-    "queries_remembered": Counter("Of these, the ones whose vector was known from before: no forward pass."),
-    "image_passes": Counter("Forward passes of picture towers."),
-    "pictures_embedded": Counter("Pictures that went through a picture tower."),
-    "pictures_decoded": Counter("Picture files that were decoded, or were tried to be."),
-}
-"""All there are, by name."""
-
-
-def counted() -> dict[str, int]:
-    """What this process has counted so far, by the names of `COUNTERS`."""
-    return {name: counter.value for name, counter in COUNTERS.items()}

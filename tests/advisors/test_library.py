@@ -13,7 +13,7 @@ from made_encoders import turned
 from seemory.advisors.catalogue import read_catalogue
 from seemory.errors import AdvisorNotFound, UsageError
 from seemory.memory import Memory
-from seemory.telemetry import counted
+from seemory.metrics import counted
 
 
 @pytest.fixture

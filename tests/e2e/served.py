@@ -28,8 +28,10 @@ Start = Callable[..., "Served"]
 class Served:
     """A running server, and a client of it."""
 
-    def __init__(self, process: subprocess.Popen[str], port: int, memory: Memory) -> None:
+    def __init__(self, process: subprocess.Popen[str], port: int, memory: Memory, said: str) -> None:
         self.process, self.port, self.memory = process, port, memory
+        self.said = said
+        """Its first line."""
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
 
     def search(self, **asked: Any) -> httpx.Response:
@@ -64,23 +66,23 @@ class Served:
 def start_served(home: Path) -> Iterator[Start]:
     with contextlib.ExitStack() as running:
 
-        def start(log: Path | None = None, **settings: object) -> Served:
+        def start(log: Path | None = None, port: int = 0, **settings: object) -> Served:
             name = f"served-{uuid4().hex[:8]}"
             own = {"SEEMORY_HOME": str(home), "SEEMORY_OWNER": name, "SEEMORY_COLLECTION": name}
             own["SEEMORY_SERVICE__LOG_REQUESTS"] = str(log is not None)  # nobody reads a pipe meanwhile
             own |= {f"SEEMORY_{key.upper()}": str(value) for key, value in settings.items()}
             code = "from seemory.cli import main; main()"
-            command = [sys.executable, "-c", code, "serve", "--port", "0", "--model", "seemory-mini"]
+            command = [sys.executable, "-c", code, "serve", "--port", str(port), "--model", "seemory-mini"]
             kept = {key: value for key, value in os.environ.items() if not key.startswith("SEEMORY_")}
             says = subprocess.PIPE if log is None else running.enter_context(log.open("wb"))
             process = subprocess.Popen(command, env=kept | own, stderr=says, text=True)
             running.callback(process.kill)
             said = _first_line(process, log)
-            address = re.search(r"at http://[\d.]+:(\d+)", said)
+            address = re.search(r"at http://[\d.]+:(\d+)|is waited for", said)
             assert address, said + (process.stderr.read() if process.stderr else "")
             memory = Memory(read_settings(home=home, owner=name, collection=name), model="seemory-mini")
             running.callback(memory.close)
-            return Served(process, int(address[1]), memory)
+            return Served(process, int(address[1] or port), memory, said)
 
         yield start
 

@@ -309,6 +309,7 @@ def test_a_slow_body_loses_its_place_and_a_slow_answer_is_not_waited_for(
         connection.sendall(head)
         assert b" 408 " in connection.recv(4096)
     assert hasty.metric("seemory_requests_under_way") == 0
+    assert hasty.metric("seemory_timeouts_total", reason="body") == 1
     with httpx.Client(base_url=hasty.client.base_url, timeout=60) as client:
         assert client.get(f"/v1/items/{uuid4()}").status_code == 404
 
@@ -336,6 +337,14 @@ def test_health_readiness_figures_and_description(served: Served) -> None:
         before = served.metric(figure)
         assert served.search(words=f"never asked before, {uuid4()}").status_code == 200
         assert served.metric(figure) > before
+    for stage in ("decode", "embed", "search", "write"):
+        assert served.metric("seemory_stage_seconds_count", stage=stage) > 0, stage
+    for tower in ("image", "text"):
+        assert served.metric("seemory_inference_seconds_count", tower=tower) > 0
+        assert served.metric("seemory_queue_length", tower=tower) == 0
+    assert served.metric("seemory_items_with_vector_ratio", owner=served.memory.owner) == 1
+    assert served.metric("seemory_failures_total", reason="HTTPError") > 0
+    assert served.metric("seemory_timeouts_total") == served.metric("seemory_jobs_running") == 0
     before = served.metric("seemory_requests_total", route="/v1/items/{item_id}", status="404")
     served.client.get(f"/v1/items/{uuid4()}")
     assert served.metric("seemory_requests_total", route="/v1/items/{item_id}", status="404") == before + 1

@@ -11,12 +11,12 @@ import pytest
 import toys
 from made_encoders import turned
 
+from seemory.metrics import counted
 from seemory.models.encoder import BUNDLED, Encoder
 from seemory.models.folder import read_folder
 from seemory.models.loading import load_encoder
 from seemory.models.query_cache import QueryCache
 from seemory.models.session import Array, OnnxSession, Session
-from seemory.telemetry import COUNTERS, counted
 
 WORDS = ["dog", "cat", "a", "on the beach", "red house", "the red dog", "house on the beach", "the cat", "beach"]
 
@@ -119,7 +119,3 @@ def test_many_threads_get_their_own_query_s_vector_from_a_small_memory(folder: P
     for thread in threads:
         thread.join()
     assert wrong == []
-
-
-def test_every_counter_says_what_it_counts() -> None:
-    assert all(counter.says.endswith(".") and counter.value >= 0 for counter in COUNTERS.values())

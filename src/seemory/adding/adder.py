@@ -22,6 +22,7 @@ from seemory.errors import (
     StoreError,
 )
 from seemory.media.image import ReadPicture, read_here
+from seemory.metrics import WORK
 from seemory.store.items import Items
 from seemory.types import FileOutcome, Generation
 
@@ -130,7 +131,8 @@ class Adder:
         place = self._kept.place(sha256, squares.facts.format)
         self._keep(place, content)
         outcome = FileOutcome(str(place), len(content), place.stat().st_mtime_ns, sha256)
-        self._commit(_Ready(completed(outcome, targets, made), targets))
+        with WORK.timed("seemory_stage_seconds", stage="write"):
+            self._commit(_Ready(completed(outcome, targets, made), targets))
         self._keep(place, content)  # it may have been dropped between the first look and the commit
         item_id = self._known(targets.live.generation, sha256)
         if item_id is None:

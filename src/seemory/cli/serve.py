@@ -19,11 +19,13 @@ from seemory.errors import UsageError
     type=click.Choice(["auto", "required", "none"]),
     help="Who needs a key: all but this machine (auto, the default), everybody, or nobody.",
 )
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that answer at the port.")
 @where_it_is
 def serve(
     host: str | None,
     port: int | None,
     keys: str | None,
+    workers: int | None,
     home: Path | None,
     collection: str | None,
     owner: str | None,
@@ -37,7 +39,8 @@ def serve(
     from seemory.settings import read_settings
 
     settings = read_settings(home=home, collection=collection, owner=owner)
-    given = {name: value for name, value in (("host", host), ("port", port), ("keys", keys)) if value is not None}
+    said = {"host": host, "port": port, "keys": keys, "workers": workers}
+    given = {name: value for name, value in said.items() if value is not None}
     settings = settings.model_copy(update={"service": settings.service.model_copy(update=given)})
     with progress_if_any("Fetching the model") as listen:
         run(settings, model=model, listen=listen, say=lambda line: click.echo(line, err=True))

@@ -17,6 +17,7 @@ from seemory.child_process import ChildProcess
 from seemory.contained.child import MOST_PIXELS
 from seemory.errors import MediaError, SeemoryError, TookTooLong, UnreadableMedia
 from seemory.media.image import Picture
+from seemory.metrics import WORK
 from seemory.types import PictureFacts
 
 _MOST_ANSWER: Final = 3 * MOST_PIXELS + 16_000_000
@@ -53,7 +54,7 @@ class ContainedDecoder:
             TookTooLong: no process was free within the time that the request has.
         """
         asked = {"suffix": suffix, "target": target, "max_pixels": max_pixels, "thumbnail_size": thumbnail_size}
-        with self._turn() as child:
+        with WORK.timed("seemory_stage_seconds", stage="decode"), self._turn() as child:
             return _picture(*self._answer(child, asked, content))
 
     def close(self) -> None:
@@ -117,6 +118,8 @@ class ContainedDecoder:
             timer.cancel()
         if frame is None:
             how = f"took more than {self._seconds:g} s" if over else f"ended the decoder ({child.how_it_ended})"
+            if over:
+                WORK.count("seemory_timeouts_total", reason="decoder")
             raise UnreadableMedia(f"decoding it {how}; save it again, or scale it down")
         return frame
 

@@ -26,6 +26,11 @@ class SharedPasses:
         self._most = most
         self._queue = queue
         self._listen = listen
+        self._towers: dict[str, list[Batcher[Any, Vector]]] = {}
+
+    def waiting(self) -> dict[str, int]:
+        """How many texts and pictures wait for a tower of their kind."""
+        return {name: sum(one.waiting for one in towers) for name, towers in list(self._towers.items())}
 
     def __call__(self, modality: Modality, run: Run) -> Run:
         """The pass, shared by callers who have one thing each; who comes with several has a batch already."""
@@ -37,6 +42,7 @@ class SharedPasses:
             size=_length if modality == "text" else lambda _: 1.0,
             listen=self._listen,
         )
+        self._towers.setdefault(modality, []).append(batcher)
 
         def shared(things: Sequence[Any]) -> Vectors:
             return batcher(things[0])[np.newaxis] if len(things) == 1 else run(things)

@@ -12,7 +12,7 @@ from PIL import Image, ImageFile
 from seemory.errors import MediaError
 from seemory.media import exif, pixels, raw
 from seemory.media.opening import PICTURE_SUFFIXES, open_image, open_regular, read_head, unreadable
-from seemory.telemetry import COUNTERS
+from seemory.metrics import WORK
 from seemory.types import PictureFacts
 
 _THUMBNAIL_QUALITY = 80
@@ -63,12 +63,13 @@ def load_picture(path: Path, *, target: int, max_pixels: int = 200_000_000, thum
         )
 
 
+@WORK.timed("seemory_stage_seconds", stage="decode")
 def read_picture(
     stream: BinaryIO, *, suffix: str = "", target: int, max_pixels: int = 200_000_000, thumbnail_size: int = 256
 ) -> Picture:
     """`load_picture` for an open, seekable binary stream; `suffix` only helps to tell camera RAW from TIFF."""
     floor = max(2 * target, thumbnail_size, 1)
-    COUNTERS["pictures_decoded"].add()
+    WORK.count("seemory_pictures_decoded_total")
     try:
         head = read_head(stream)
         if raw.is_raw(head, suffix):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 
 from seemory.errors import ModelCorrupt, ModelError, TowerMissing
+from seemory.metrics import WORK
 from seemory.models import preprocess as picture
 from seemory.models.catalog import Direction, ModelSpec
 from seemory.models.fingerprint import Hashes, fingerprint
@@ -20,7 +21,6 @@ from seemory.models.query_cache import QUERIES, QueryCache
 from seemory.models.session import OnnxSession, Session
 from seemory.models.tokens import Tokens
 from seemory.models.towers import choose_output, ids_port, image_port, image_vectors, text_vectors
-from seemory.telemetry import COUNTERS
 from seemory.types import CosineStatistics, EmbeddingRecord, Modality, Pixels, Preprocess, Vector, Vectors
 
 if TYPE_CHECKING:
@@ -130,6 +130,7 @@ class Encoder:
         """The picture as the tower's square, `(s, s, 3)` uint8. `image` is upright; raises TowerMissing."""
         return picture.apply(self._rule(), image)
 
+    @WORK.timed("seemory_stage_seconds", stage="embed")
     def embed_pixels(self, pixels: Pixels, *, normalise: bool = True) -> Vectors:
         """`(n, d)` float32 of norm 1 for `(n, s, s, 3)` uint8 from `preprocess`; else as the tower gives them.
 
@@ -154,6 +155,7 @@ class Encoder:
         pixels = [self.preprocess(image) for image in images]
         return self.embed_pixels(np.stack(pixels) if pixels else np.empty((0, size, size, 3), dtype=np.uint8))
 
+    @WORK.timed("seemory_stage_seconds", stage="embed")
     def embed_texts(self, texts: Sequence[str]) -> Vectors:
         """`(n, d)` float32 of norm 1, in the order given; longer texts than the tower's context are cut.
 
@@ -187,11 +189,11 @@ class Encoder:
         if not self.has_texts:
             raise self._no_words()
         _, tokens, _ = self._text()
-        COUNTERS["queries_embedded"].add()
+        WORK.count("seemory_queries_embedded_total")
         key = tuple(tokens.encode([text])[0])
         known = self._queries.get(key)
         if known is not None:
-            COUNTERS["queries_remembered"].add()
+            WORK.count("seemory_queries_remembered_total")
             return known
         return self._queries.put(key, self.embed_texts([text])[0])
 

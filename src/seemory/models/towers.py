@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seemory.errors import ModelCorrupt
+from seemory.metrics import WORK
 from seemory.models.catalog import TextRule
 from seemory.models.pooling import pool
 from seemory.models.preprocess import normalise
 from seemory.models.session import Array, Port, Session
 from seemory.models.tokens import Tokens
-from seemory.telemetry import COUNTERS
 from seemory.types import Modality, Pixels, Preprocess, Vectors
 
 # More at once needs more memory and is no faster on a CPU.
@@ -52,9 +52,10 @@ def image_outputs(session: Session, pixels: Pixels, rule: Preprocess, outputs: S
         for port in session.inputs:
             if port.name != picture.name:
                 feeds[port.name] = np.ones((len(batch), rule.size, rule.size), dtype=port.dtype)
-        found = session.run(feeds)
-        COUNTERS["image_passes"].add()
-        COUNTERS["pictures_embedded"].add(stop - start)
+        with WORK.timed("seemory_inference_seconds", tower="image"):
+            found = session.run(feeds)
+        WORK.count("seemory_image_passes_total")
+        WORK.count("seemory_pictures_embedded_total", stop - start)
         for part, output in zip(parts, outputs, strict=True):
             part.append(found[output][: stop - start].astype(np.float32, copy=False))
     return [np.concatenate(part) for part in parts]
@@ -70,9 +71,10 @@ def text_vectors(session: Session, texts: Sequence[str], tokens: Tokens, rule: T
     for start, stop, size in _chunks(len(rows), words.shape[0] if words.shape else None, _TEXTS):
         ids, mask = (_filled(part, size) for part in tokens.pad([rows[index] for index in order[start:stop]]))
         feeds = text_feeds(session, ids, mask)
-        found = session.run(feeds)[output]
-        COUNTERS["text_passes"].add()
-        COUNTERS["texts_embedded"].add(stop - start)
+        with WORK.timed("seemory_inference_seconds", tower="text"):
+            found = session.run(feeds)[output]
+        WORK.count("seemory_text_passes_total")
+        WORK.count("seemory_texts_embedded_total", stop - start)
         vectors = pool(found, rule.pooling, ids, mask, tokens.end_id, padded=rule.padding == "context")
         parts.append(vectors[: stop - start])
     sorted_vectors = np.concatenate(parts)

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from seemory.calibration import Calibration
 from seemory.errors import SeemoryError, UsageError
+from seemory.metrics import WORK
 from seemory.models.encoder import UNMEASURED, Encoder
 from seemory.store.explaining import Explanation
 from seemory.store.filters import Condition
@@ -141,17 +142,18 @@ class Searcher:
         require_page(limit, offset)
         vector = combine(examples)
         calibration = self.calibration(examples)
-        neighbours = self._query.nearest(
-            self.generation,
-            vector,
-            limit=limit,
-            offset=offset,
-            filters=filters,
-            kind=kind,
-            exclude=[example.item_id for example in examples if example.item_id is not None],
-            min_cosine=None if min_score is None else calibration.cosine(min_score),
-            also=also,
-        )
+        with WORK.timed("seemory_stage_seconds", stage="search"):
+            neighbours = self._query.nearest(
+                self.generation,
+                vector,
+                limit=limit,
+                offset=offset,
+                filters=filters,
+                kind=kind,
+                exclude=[example.item_id for example in examples if example.item_id is not None],
+                min_cosine=None if min_score is None else calibration.cosine(min_score),
+                also=also,
+            )
         return [
             hit_of(
                 neighbour.item,

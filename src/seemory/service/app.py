@@ -20,13 +20,14 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from seemory import __version__
-from seemory.errors import SeemoryError
+from seemory.errors import DatabaseUnreachable, SeemoryError
 from seemory.memory import Memory
-from seemory.metrics import SECONDS, Metrics
+from seemory.metrics import SECONDS, WORK, Metrics
 from seemory.service.admission import Admission
 from seemory.service.advising import add_advisor_routes
 from seemory.service.desk import Desk, Gone
 from seemory.service.embeddings import add_embedding_routes
+from seemory.service.figures import OwnersFigures
 from seemory.service.guard import Guard, is_loopback
 from seemory.service.jobs.events import Listeners
 from seemory.service.jobs.orders import Orders
@@ -54,18 +55,27 @@ from seemory.service.schemas import AddedItem, Answer, Refusal, Search, SearchOp
 from seemory.service.searching import search_as_asked
 from seemory.settings import ServiceSettings
 from seemory.store.keys import Keys
-from seemory.telemetry import COUNTERS
 
 log = logging.getLogger(__name__)
 
 _MOST_JSON: Final = 1_000_000  # bytes
+_TIMEOUTS: Final = {"TookTooLong": "request", "SlowBody": "body", "CriticUnreachable": "critic"}
+"""Failures that are for want of time, and what is said of them."""
 _MOST_LISTENERS: Final = 64  # streams of events
 _MOST_OF_ONE: Final = 16  # of one owner
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
-def make_app(memory: Memory, options: ServiceSettings, metrics: Metrics, lifespan: Lifespan | None = None) -> Guard:
+def make_app(
+    memory: Memory,
+    options: ServiceSettings,
+    metrics: Metrics,
+    lifespan: Lifespan | None = None,
+    *,
+    begun: Callable[[], bool] = lambda: True,
+    told: Callable[[], str] | None = None,
+) -> Guard:
     """The application that serves one memory; whoever makes it closes both.
 
     Args:
@@ -73,6 +83,8 @@ def make_app(memory: Memory, options: ServiceSettings, metrics: Metrics, lifespa
         options: how many at once, how long, how large.
         metrics: what is counted goes there.
         lifespan: what is done before the first request and after the last.
+        begun: whether all is there that requests need.
+        told: what this process and others that answer beside it have counted; by default, what this one has.
     """
     app = FastAPI(
         title="Seemory",
@@ -90,16 +102,24 @@ def make_app(memory: Memory, options: ServiceSettings, metrics: Metrics, lifespa
     desk = Desk(admission, memories, most=options.queue, timeout_s=options.timeout_s)
     orders = Orders(memory.home)
     works = Works(orders, roots=options.index_roots, at_once=options.decoders)
-    jobs = Jobs(memories, orders, works, at_once=options.jobs)
+    jobs = Jobs(
+        memories,
+        orders,
+        works,
+        at_once=options.jobs,
+        heard=lambda kind, state: metrics.count("seemory_jobs_total", kind=kind, state=state),
+    )
     listeners = Listeners(_MOST_LISTENERS, _MOST_OF_ONE)
     app.state.desk, app.state.jobs, app.state.listeners = desk, jobs, listeners
     metrics.counter("seemory_requests_total", "Requests, by route and status.")
     metrics.histogram("seemory_request_seconds", "Time of a request, by route.", SECONDS)
     metrics.counter("seemory_failures_total", "Requests that were refused or failed, by reason.")
+    metrics.counter("seemory_jobs_total", "Jobs that have ended, by kind and how.")
+    metrics.gauge("seemory_jobs_running", "Jobs that run in this process.", lambda: jobs.running)
+    metrics.gauge("seemory_jobs_waiting", "Jobs that wait for a thread of this process.", lambda: jobs.waiting)
     metrics.gauge("seemory_requests_under_way", "Requests that have a place.", lambda: float(desk.taken))
-    for name, counter in COUNTERS.items():
-        metrics.growing(f"seemory_{name}_total", counter.says, lambda counter=counter: float(counter.value))  # type: ignore[misc]
-    _add_routes(app, memory, options, metrics, desk)
+    _add_routes(app, options, desk)
+    _add_watching(app, memory, options, desk, begun, told or (lambda: metrics.text() + WORK.text()))
     add_advisor_routes(app, options, desk, critic_s=memory.settings.critic.timeout_s)
     add_looking_routes(app, options, desk)
     add_embedding_routes(app, options, desk)
@@ -122,7 +142,7 @@ def _with_cors(app: FastAPI, origins: Sequence[str]) -> ASGIApp:
     )
 
 
-def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics: Metrics, desk: Desk) -> None:
+def _add_routes(app: FastAPI, options: ServiceSettings, desk: Desk) -> None:
     @app.post(
         "/v1/search",
         response_model=Answer,
@@ -185,6 +205,17 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
             raise Refused(404, "ItemNotFound", f"there is no item {item_id}")
         return Response(status_code=204)
 
+
+def _add_watching(
+    app: FastAPI,
+    memory: Memory,
+    options: ServiceSettings,
+    desk: Desk,
+    begun: Callable[[], bool],
+    told: Callable[[], str],
+) -> None:
+    figures = OwnersFigures(memory)
+
     @app.get("/healthz")
     async def health() -> Response:
         """That the process answers."""
@@ -193,32 +224,40 @@ def _add_routes(app: FastAPI, memory: Memory, options: ServiceSettings, metrics:
     @app.get("/readyz", responses={503: {"model": Refusal}})
     async def ready() -> Response:
         """That the database answers, and the encoder is loaded."""
+        if not begun():
+            raise DatabaseUnreachable("the service has not begun yet")
         name = await asyncio.wait_for(asyncio.to_thread(lambda: memory.encoder_name), options.timeout_s)
         return document({"status": "ready", "model": name})
 
     @app.get("/metrics", response_class=Response, responses=REFUSALS)
-    async def figures(request: Request) -> Response:
+    async def counted(request: Request) -> Response:
         """What Prometheus reads, which is about all owners."""
-        await desk.admit(request, "admin")
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        await desk.admit(request, "admin")  # and no place: who is full is to be seen
+        text = await asyncio.to_thread(lambda: told() + figures.text())
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
 
 
 def _add_handlers(app: FastAPI, metrics: Metrics, desk: Desk) -> None:
+    def count(reason: str) -> None:
+        metrics.count("seemory_failures_total", reason=reason)
+        if reason in _TIMEOUTS:
+            WORK.count("seemory_timeouts_total", reason=_TIMEOUTS[reason])
+
     @app.exception_handler(SeemoryError)
     async def failed(_: Request, error: SeemoryError) -> Response:
-        metrics.count("seemory_failures_total", reason=type(error).__name__)
+        count(type(error).__name__)
         if status_of(error) >= 500:
             log.error("%s: %s", type(error).__name__, error)
         return refusal(error)
 
     @app.exception_handler(Refused)
     async def refused(_: Request, error: Refused) -> Response:
-        metrics.count("seemory_failures_total", reason=error.kind)
+        count(error.kind)
         return refusal(error)
 
     @app.exception_handler(Gone)
     async def gone(_: Request, __: Gone) -> Response:
-        metrics.count("seemory_failures_total", reason="ClientGone")
+        count("ClientGone")
         return Response(status_code=499)
 
     @app.exception_handler(RequestValidationError)
@@ -229,10 +268,12 @@ def _add_handlers(app: FastAPI, metrics: Metrics, desk: Desk) -> None:
             return await failed(request, unknown)
         except Refused as unknown:
             return await refused(request, unknown)
+        count("Invalid")
         return refusal(wrong(error.errors()))
 
     @app.exception_handler(HTTPException)
     async def other(_: Request, error: HTTPException) -> Response:
+        count("HTTPError")
         answer = refusal(Refused(error.status_code, "HTTPError", str(error.detail)))
         answer.headers.update(error.headers or {})
         return answer

@@ -78,10 +78,12 @@ class Guard:
             self._require_allowed(scope)
             await self._app(scope, receive, heard)
         except Refused as error:
+            self._metrics.count("seemory_failures_total", reason=error.kind)
             await refusal(error)(scope, receive, heard)
         except Exception:
             if status:
                 raise
+            self._metrics.count("seemory_failures_total", reason="InternalError")
             log.exception("a request failed")
             await failure()(scope, receive, heard)
         finally:

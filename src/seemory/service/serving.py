@@ -1,4 +1,4 @@
-"""One process that serves one owner's memory, from its first line to its last request."""
+"""A process that serves one collection, from its first line to its last request."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seemory.batching import Passed
@@ -15,12 +16,13 @@ from seemory.contained.decoder import ContainedDecoder
 from seemory.embedding.sharing import SharedPasses
 from seemory.errors import UsageError
 from seemory.memory import Memory
-from seemory.metrics import SIZES, Metrics
+from seemory.metrics import SIZES, WORK, Metrics
+from seemory.models.session import available_cores
+from seemory.service.beginning import Beginning
 from seemory.service.guard import is_loopback
 from seemory.service.logs import log_to
 from seemory.settings import ServiceSettings, Settings
-from seemory.store.keys import Keys
-from seemory.telemetry import ProgressListener
+from seemory.telemetry import ProgressListener, ignore
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -31,11 +33,13 @@ log = logging.getLogger(__name__)
 def serve(settings: Settings, *, model: str | None, listen: ProgressListener, say: Callable[[str], None]) -> None:
     """Answer until a signal to stop comes; requests that are under way then are answered first.
 
+    A database server that does not answer yet is waited for: until it does, requests are told 503.
+
     Args:
         settings: whose memory, and how it is served (`settings.service`).
         model: an encoder to insist on.
         listen: hears how far the fetch of an encoder is.
-        say: told where the service listens, once it does.
+        say: told where the service listens, once it does, and what it waits for.
 
     Raises:
         UsageError: the extra `serve` is not installed, the address is taken, or others can reach it and there are no
@@ -44,38 +48,92 @@ def serve(settings: Settings, *, model: str | None, listen: ProgressListener, sa
     """
     options = settings.service
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401
 
-        from seemory.service.app import make_app
+        from seemory.service.app import make_app  # noqa: F401
     except ImportError as error:
         raise UsageError(f"serving needs an extra: pip install 'seemory[serve]' ({error})") from error
+    with _listener(options.host, options.port) as listener:
+        if options.workers == 1:
+            _serve_one(settings, model, listener, say, listen=listen)
+        else:
+            from seemory.service.workers import serve_by_several
 
+            threads = settings.models.threads or max(1, available_cores() // options.workers)
+            models = settings.models.model_copy(update={"threads": threads})
+            serve_by_several(settings.model_copy(update={"models": models}), model, listener, say, _serve_one)
+
+
+def _serve_one(
+    settings: Settings,
+    model: str | None,
+    listener: socket.socket,
+    say: Callable[[str], None],
+    shared: Path | None = None,
+    *,
+    listen: ProgressListener = ignore,
+) -> None:
+    """Answer at a socket in this process; `shared` is where several of them tell one another what they have counted."""
+    import uvicorn
+
+    from seemory.service.app import make_app
+    from seemory.service.patience import patient
+    from seemory.service.together import Together
+
+    class _Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            for stop in ending:  # streams would be waited for
+                stop()
+            await super().shutdown(sockets)
+
+    ending: list[Callable[[], None]] = []
+    options = settings.service
+    log_to(requests=options.log_requests)
     metrics = Metrics()
     share = SharedPasses(most=options.batch_size, queue=options.queue, listen=_counting(metrics))
-    listener = _listener(options.host, options.port)
+    metrics.gauges(
+        "seemory_queue_length",
+        "Texts and pictures that wait for a tower of the encoder.",
+        lambda: [({"tower": tower}, count) for tower, count in share.waiting().items()],
+    )
+    together = None if shared is None else Together(shared, lambda: metrics.text() + WORK.text())
     decoder = ContainedDecoder(processes=options.decoders, megabytes=options.decoder_mb, seconds=options.decoder_s)
     with (
-        listener,
         closing(decoder),
         Memory(
             settings, model=model, listen=listen, share=share if options.batching else None, decoder=decoder
         ) as memory,
     ):
-        require_keys(options, Keys(memory.database))
-        log_to(requests=options.log_requests)
-        memory.encoder.load()
+        host, port = listener.getsockname()[:2]
+        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+        def serving() -> str:
+            return f"Serving {_whose(memory, options)} with {memory.encoder_name} at {address}; Ctrl-C stops"
+
+        beginning = Beginning(memory, options, say, serving)
 
         @asynccontextmanager
         async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+            ending.append(app.state.listeners.stop)
             app.state.jobs.look_after()
+            if together is not None:
+                together.start()
             yield
             await asyncio.to_thread(app.state.jobs.close)
             await asyncio.to_thread(app.state.desk.close)
+            if together is not None:
+                together.close()
 
-        app = make_app(memory, options, metrics, lifespan)
-        server = uvicorn.Server(
+        def late() -> None:
+            metrics.count("seemory_failures_total", reason="SlowHead")
+            WORK.count("seemory_timeouts_total", reason="head")
+
+        told = None if together is None else together.text
+        guard = make_app(memory, options, metrics, lifespan, begun=beginning.done.is_set, told=told)
+        server = _Server(
             uvicorn.Config(
-                app,
+                guard,
+                http=patient(options.head_s, late),
                 log_level="warning",
                 log_config=None,
                 access_log=False,
@@ -85,9 +143,11 @@ def serve(settings: Settings, *, model: str | None, listen: ProgressListener, sa
                 h11_max_incomplete_event_size=65_536,
             )
         )
-        host, port = listener.getsockname()[:2]
-        address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-        say(f"Serving {_whose(memory, options)} with {memory.encoder_name} at {address}; Ctrl-C stops")
+
+        def give_up() -> None:
+            server.should_exit = True
+
+        beginning.begin(waiting=settings.database_url is not None, give_up=give_up)
         # uvicorn raises the signal that stopped it once more when all is done: then it means nothing any more.
         before = [(one, signal.signal(one, _unheard)) for one in (signal.SIGTERM, signal.SIGINT)]
         try:
@@ -95,20 +155,7 @@ def serve(settings: Settings, *, model: str | None, listen: ProgressListener, sa
         finally:
             for one, handler in before:
                 signal.signal(one, handler)
-
-
-def require_keys(options: ServiceSettings, keys: Keys) -> None:
-    """Refuse to answer just anybody who can reach the address.
-
-    Raises:
-        UsageError: others than this machine can, there is no key yet, and it was not said that nobody needs one.
-    """
-    if options.keys != "none" and not is_loopback(options.host) and not keys.any():
-        raise UsageError(
-            f"{options.host!r} is not this machine alone, and there is no key yet that would tell who asks: make one "
-            f"(seemory keys create --owner NAME --scope read), or serve on 127.0.0.1; if whoever reaches the port may "
-            f"do everything, say --keys none"
-        )
+            beginning.end()
 
 
 def _whose(memory: Memory, options: ServiceSettings) -> str:

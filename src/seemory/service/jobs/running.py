@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Event, Lock, Thread
 from typing import Any, Final
@@ -47,7 +48,15 @@ class _UnderWay:
 class Jobs:
     """The jobs of all owners whose orders lie in this data folder."""
 
-    def __init__(self, memories: Memories, orders: Orders, works: Works, *, at_once: int) -> None:
+    def __init__(
+        self,
+        memories: Memories,
+        orders: Orders,
+        works: Works,
+        *,
+        at_once: int,
+        heard: Callable[[JobKind, JobState], None] = lambda _kind, _state: None,
+    ) -> None:
         """Nothing is started yet.
 
         Args:
@@ -55,15 +64,24 @@ class Jobs:
             orders: what is to be done, on disk.
             works: does it.
             at_once: jobs that run at the same time; the others wait.
+            heard: told what became of each.
         """
         self.orders = orders
         self._memories = memories
         self._works = works
+        self._heard = heard
         self._worker = uuid4()
         self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="job")
         self._closing = Event()
         self._lock = Lock()
         self._mine: set[UUID] = set()  # that wait for a thread of this process, or have one
+        self.running = 0
+        """How many run in this process."""
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a thread of this process."""
+        return len(self._mine) - self.running
 
     def begin(self, memory: Memory, kind: JobKind, asked: dict[str, Any] | None = None) -> Job:
         """A job that waits for its turn. Raises Refused where this owner has too many, or as `submit`."""
@@ -148,7 +166,8 @@ class Jobs:
             if self._closing.is_set():
                 return
             if jobs.claim(order.id, self._worker) is not None:
-                self._work(memory, jobs, order)
+                with self._counted():
+                    self._work(memory, jobs, order)
             elif (job := jobs.find(order.id)) is not None and job.ended:
                 self.orders.drop(order.id)
         except SeemoryError as error:  # the database went away: it is found again when it is back
@@ -189,7 +208,18 @@ class Jobs:
             state = "cancelled"
         jobs.tell(order.id, self._worker, heard.stage, heard.done, heard.total)
         jobs.end(order.id, self._worker, state, report=report, problem=problem)
+        self._heard(order.kind, state)
         self.orders.drop(order.id)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._lock:
+            self.running += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self.running -= 1
 
     def _tell(self, jobs: OwnersJobs, order: Order, heard: _UnderWay, ended: Event) -> None:
         """Write down how far it is, again and again; and see whether it is to end."""
