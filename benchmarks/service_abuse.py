@@ -4,9 +4,9 @@
 
 The server is the real one (`seemory serve --keys required`, decoders of 500 MB, 5 s for a request, 2 s for a head). A
 victim has pictures and a text in it; the attacker has a key of its own, which may do everything, and one that was
-revoked. Each row is a kind of abuse: how many requests, what statuses, the most memory that the server's own process and
-one of its decoders had meanwhile, and how long a harmless request of the victim took during it, at worst. At the end all
-of the victim's rows and files are compared with what they were; every answer was searched for what only they say.
+revoked. Each row is a kind of abuse: how many requests, what statuses, the most memory that the server's own process
+and one of its decoders had meanwhile, and how long a harmless request of the victim took during it, at worst. At the
+end all of the victim's rows and files are compared with what they were, and no answer may have said what only they say.
 """
 
 from __future__ import annotations
