@@ -343,7 +343,9 @@ def test_health_readiness_figures_and_description(served: Served) -> None:
         assert served.metric("seemory_inference_seconds_count", tower=tower) > 0
         assert served.metric("seemory_queue_length", tower=tower) == 0
     assert served.metric("seemory_items_with_vector_ratio", owner=served.memory.owner) == 1
-    assert served.metric("seemory_failures_total", reason="HTTPError") > 0
+    before = served.metric("seemory_failures_total", reason="HTTPError")
+    assert served.client.get("/v1/nothing").status_code == 404
+    assert served.metric("seemory_failures_total", reason="HTTPError") == before + 1
     assert served.metric("seemory_timeouts_total") == served.metric("seemory_jobs_running") == 0
     before = served.metric("seemory_requests_total", route="/v1/items/{item_id}", status="404")
     served.client.get(f"/v1/items/{uuid4()}")
