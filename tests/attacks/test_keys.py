@@ -64,8 +64,14 @@ SCOPE = {
     ("GET", "/page/reports/{name}"): "read",
     ("GET", "/page/status"): "read",
     ("POST", "/page/retry"): "write",
+    ("POST", "/page/sign-in"): "read",
 }
-FOR_ALL = {("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/page/files/{made}/{name}")}
+FOR_ALL = {
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/page/files/{made}/{name}"),
+    ("POST", "/page/sign-out"),
+}
 
 Ask = Callable[..., httpx.Response]
 
@@ -120,6 +126,8 @@ def test_no_route_answers_without_a_key_that_is_one(ask: Ask, keys: Keys, victim
         )),
         {"X-Api-Key": secret},
         {"Cookie": f"key={secret}"},
+        {"Cookie": f"seemory_key={revoked}"},
+        {"Cookie": "seemory_key="},
     ]  # fmt: skip
     for route, address in addresses(victim):
         for headers in wrong if route not in FOR_ALL else ():
@@ -235,6 +243,33 @@ def test_pages_of_other_origins_ask_only_where_they_may_and_with_a_key(victim: M
         assert (asked.headers.get("access-control-allow-origin") == origin) == may
         without = ask("POST", "/v1/search", headers=kind | {"Origin": origin}, **search)
         assert without.status_code == (401 if may else 403)
+
+
+def test_who_signs_in_on_the_page_is_known_by_a_cookie_of_this_origin(victim: Memory, keys: Keys) -> None:
+    secret, key = keys.create(victim.owner, "write")
+    ask = asking(victim, keys="required", origins=("https://app.example",))
+    signed = ask("POST", "/page/sign-in", secret)
+    assert signed.json() == {"owner": victim.owner, "scope": "write"}
+    (cookie,) = signed.headers.get_list("set-cookie")
+    parts = {part.strip().partition("=")[0].lower() for part in cookie.split(";")}
+    assert {"httponly", "samesite", "path", "max-age"} <= parts
+    assert "secure" not in parts, "the way here is not encrypted"
+    assert "SameSite=strict" in cookie
+    behind = ask("POST", "/page/sign-in", secret, headers={"X-Forwarded-Proto": "https"})
+    assert "; secure" in behind.headers["set-cookie"].lower()
+    mine = {"Cookie": f"seemory_key={secret}"}
+    assert ask("GET", "/page/status", headers=mine).json()["who"] == victim.owner
+    assert ask("GET", "/page/status", headers=mine).json()["signed_in"]
+    forged = {"Origin": "https://attacker.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}
+    for headers in forged:
+        for path in ("/page/retry", "/v1/jobs/retry", "/page/sign-in", "/page/sign-out"):
+            assert ask("POST", path, headers=mine | headers).status_code == 403
+    allowed = mine | {"Origin": "https://app.example"}
+    assert ask("POST", "/v1/jobs/retry", headers=allowed).status_code == 401, "it asks with a key of its own"
+    assert "Max-Age=0" in ask("POST", "/page/sign-out", headers=mine).headers["set-cookie"]
+    keys.revoke(str(key.id))
+    assert ask("GET", "/page/status", headers=mine).status_code == 401
+    assert ask("POST", "/page/sign-in", secret).status_code == 401
 
 
 def test_only_a_hash_is_kept(keys: Keys, eye: psycopg.Connection) -> None:

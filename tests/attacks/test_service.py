@@ -115,6 +115,11 @@ ROUTES: dict[tuple[str, str], Callable[[Send, str, bytes], list[httpx.Response]]
     ("POST", "/v1/reembedding/rollback"): lambda ask, guess, picture: [
         ask("POST", "/v1/reembedding/rollback", json={"owners": [guess], "force": True})
     ],
+    ("POST", "/page/sign-in"): lambda ask, guess, picture: [
+        ask("POST", "/page/sign-in", headers={"Cookie": f"seemory_key={guess}"}),
+        ask("POST", "/page/sign-in", headers={"Authorization": f"Bearer {guess}"}),
+    ],
+    ("POST", "/page/sign-out"): lambda ask, guess, picture: [ask("POST", f"/page/sign-out?owner={guess}")],
     ("GET", "/readyz"): lambda ask, guess, picture: [ask("GET", f"/readyz?collection={guess}")],
 }
 WRITERS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -10,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,8 +23,10 @@ from PIL import Image
 
 from seemory.memory import Memory
 from seemory.settings import read_settings
+from seemory.store.keys import Keys
 
 pytest.importorskip("mcp")
+httpx2 = pytest.importorskip("httpx2", reason="the SDK's own HTTP client")
 
 CODE = "from seemory.cli import main; main()"
 
@@ -110,11 +114,12 @@ def test_over_stdio(filled: Memory) -> None:
     anyio.run(a_day_of_an_agent, given, filled)
 
 
-def test_over_http_on_this_machine_alone(filled: Memory) -> None:
+@contextlib.contextmanager
+def served(memory: Memory, *options: str) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", CODE, "mcp", "--http", "--port", str(port)]
-    process = subprocess.Popen(command, env=environment(filled), stderr=subprocess.PIPE, text=True)
+    command = [sys.executable, "-c", CODE, "mcp", "--http", "--port", str(port), *options]
+    process = subprocess.Popen(command, env=environment(memory), stderr=subprocess.PIPE, text=True)
     try:
         assert process.stderr is not None
         assert f"http://127.0.0.1:{port}/mcp" in process.stderr.readline()
@@ -125,12 +130,53 @@ def test_over_http_on_this_machine_alone(filled: Memory) -> None:
                 break
             except OSError:
                 time.sleep(0.05)
-        anyio.run(a_day_of_an_agent, f"http://127.0.0.1:{port}/mcp", filled)
-        for headers in ({"Host": "attacker.example"}, {"Origin": "https://attacker.example"}):
-            kind = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
-            ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
-            answer = httpx.post(f"http://127.0.0.1:{port}/mcp", json=ask, headers=kind | headers)
-            assert answer.status_code in (403, 421), answer.text
+        yield f"http://127.0.0.1:{port}/mcp"
     finally:
         process.terminate()
         process.wait(60)
+
+
+def test_over_http_on_this_machine_alone(filled: Memory) -> None:
+    with served(filled) as address:
+        anyio.run(a_day_of_an_agent, address, filled)
+        for headers in ({"Host": "attacker.example"}, {"Origin": "https://attacker.example"}):
+            kind = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+            ask = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+            answer = httpx.post(address, json=ask, headers=kind | headers)
+            assert answer.status_code in (403, 421), answer.text
+
+
+def test_each_owner_is_answered_by_its_key_over_http(filled: Memory) -> None:
+    from mcp import Client
+    from mcp.client.streamable_http import streamable_http_client
+
+    keys = Keys(filled.database)
+    secrets = {scope: keys.create(f"agent-{uuid4().hex[:8]}", scope) for scope in ("write", "read")}
+    own, _ = keys.create(filled.owner, "read")
+
+    async def ask(address: str, secret: str) -> tuple[Any, Any, Any]:
+        async with (
+            httpx2.AsyncClient(headers={"Authorization": f"Bearer {secret}"}, timeout=60) as http,
+            Client(streamable_http_client(address, http_client=http)) as client,
+        ):
+            said = await client.call_tool("remember", {"text": f"The word is {secret[-6:]}"})
+            found = await client.call_tool("recall", {"words": "the word", "limit": 50})
+            stats = await client.read_resource("seemory://stats")
+            return said, found.structured_content, json.loads(stats.contents[0].text)
+
+    with served(filled, "--keys") as address:
+        (secret, key), (reading, reader) = secrets["write"], secrets["read"]
+        said, found, stats = anyio.run(ask, address, secret)
+        assert not said.is_error
+        assert [one["text"] for one in found["recalled"]] == [f"The word is {secret[-6:]}"]
+        assert (stats["owner"], stats["by_kind"]) == (key.owner, {"text": 1})
+        said, found, stats = anyio.run(ask, address, reading)
+        assert said.is_error
+        assert "this needs one for 'write'" in said.content[0].text
+        assert (found["recalled"], stats["owner"], stats["items"]) == ([], reader.owner, 0)
+        assert anyio.run(ask, address, own)[2]["by_kind"] == {"image": 4}
+        keys.revoke(str(key.id))
+        for headers in ({}, {"Authorization": f"Bearer {secret}"}, {"Authorization": "Bearer smy_wrong"}):
+            kind = {"Content-Type": "application/json", "Accept": "application/json, text/event-stream"}
+            tools = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
+            assert httpx.post(address, json=tools, headers=kind | headers).status_code == 401

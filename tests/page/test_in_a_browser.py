@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from seemory.store.keys import Keys
+
 from .conftest import MARKUP, Shown, serving
 
 if TYPE_CHECKING:
@@ -285,3 +287,32 @@ def test_axe_finds_no_serious_fault(page: Page) -> None:
         page.goto(f"/{address}")
         expect(page.locator(shown).first).to_be_visible()
         assert faults() == [], address
+
+
+def test_where_a_key_is_needed_one_signs_in_and_out(page: Page, library: Shown) -> None:
+    secret, key = Keys(library.memory.database).create(library.memory.owner, "read")
+    with serving(library.memory, keys="required") as address:
+        page.goto(f"{address}/?q=a+cat")
+        page.wait_for_url("**/sign-in?next=*")
+        field = page.get_by_label("Key")
+        expect(field).to_be_focused()
+        field.fill("smy_wrong")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("alert")).to_have_text("There is no such key, or it was revoked.")
+        field.fill(secret)
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.locator(".tile").first).to_be_visible()
+        assert "q=a" in page.url, "where one wanted to go"
+        assert page.evaluate("document.cookie") == "", "no script reads it"
+        page.goto(f"{address}/status")
+        expect(page.get_by_text("Signed in for")).to_contain_text("to look")
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url("**/sign-in")
+        page.goto(f"{address}/sign-in?next=https://attacker.example/")
+        page.get_by_label("Key").fill(secret)
+        page.keyboard.press("Enter")
+        expect(page.locator(".tile").first).to_be_visible()
+        assert page.url.startswith(address), "nowhere else"
+        Keys(library.memory.database).revoke(str(key.id))
+        page.goto(f"{address}/map")
+        page.wait_for_url("**/sign-in?next=*")

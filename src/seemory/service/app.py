@@ -44,21 +44,16 @@ from seemory.service.requests import (
     A_PICTURE,
     BINARY,
     REFUSALS,
-    in_the_address,
-    is_picture,
-    read,
-    read_json,
     require_picture,
     wrong,
 )
-from seemory.service.schemas import AddedItem, Answer, Refusal, Search, SearchOptions, ShownItem
-from seemory.service.searching import search_as_asked
+from seemory.service.schemas import AddedItem, Answer, Refusal, Search, ShownItem
+from seemory.service.searching import AskedSearch, asked_search
 from seemory.settings import ServiceSettings
 from seemory.store.keys import Keys
 
 log = logging.getLogger(__name__)
 
-_MOST_JSON: Final = 1_000_000  # bytes
 _TIMEOUTS: Final = {"TookTooLong": "request", "SlowBody": "body", "CriticUnreachable": "critic"}
 """Failures that are for want of time, and what is said of them."""
 _MOST_LISTENERS: Final = 64  # streams of events
@@ -157,13 +152,8 @@ def _add_routes(app: FastAPI, options: ServiceSettings, desk: Desk) -> None:
     async def search(request: Request) -> Response:
         """The best hits for words, an item, or the picture that is the body; then options stand in the address."""
         async with desk.place(request) as place:
-            if is_picture(request):
-                asked = read(SearchOptions, in_the_address(request))
-                given: dict[str, Any] = {"image": await place.body(options.max_upload_bytes)}
-            else:
-                asked = read_json(Search, request, await place.body(_MOST_JSON))
-                given = asked.model_dump(include={"like", "weights", "fusion", "language"})
-            return document(await place.do(lambda: _answer(place.memory, asked, given)))
+            asked = await asked_search(request, place, options.max_upload_bytes)
+            return document(await place.do(lambda: _answer(place.memory, asked)))
 
     @app.post(
         "/v1/items",
@@ -279,13 +269,12 @@ def _add_handlers(app: FastAPI, metrics: Metrics, desk: Desk) -> None:
         return answer
 
 
-def _answer(memory: Memory, asked: SearchOptions, given: dict[str, Any]) -> dict[str, Any]:
+def _answer(memory: Memory, asked: AskedSearch) -> dict[str, Any]:
     """What `seemory search --json` prints."""
     start = time.perf_counter()
-    hits = search_as_asked(memory, asked, given)
-    query = {"words": asked.words, "image": "the picture sent" if "image" in given else None, "like": given.get("like")}
+    hits = asked.hits(memory)
     return {
-        "query": {name: value for name, value in query.items() if value},
+        "query": asked.query,
         **hits.as_json(),
         "collection": memory.collection,
         "model": memory.encoder_name,

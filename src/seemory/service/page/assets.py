@@ -19,6 +19,9 @@ PAGES: Final = {
 }
 """The pages by name: address, and what they are called."""
 
+SIGN_IN: Final = "sign-in"
+"""The page that asks for a key, which nothing leads to but the lack of one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Asset:
@@ -51,7 +54,7 @@ def render_pages(version: str) -> dict[str, bytes]:
     templates = files(__package__).joinpath("templates")
     frame = Template(templates.joinpath("frame.html").read_text(encoding="utf-8"))
     made = {}
-    for page, (_, title) in PAGES.items():
+    for page, title in [*((name, title) for name, (_, title) in PAGES.items()), (SIGN_IN, "Sign in")]:
         main = templates.joinpath(f"{page}.html").read_text(encoding="utf-8")
         html = frame.substitute(title=title, links=_links(page), main=main, page=page, version=version)
         made[page] = html.encode()

@@ -14,23 +14,23 @@ from seemory.advisors.page_style import POLICY as REPORT_POLICY
 from seemory.memory import Memory
 from seemory.service.desk import Desk
 from seemory.service.jobs.running import Jobs
-from seemory.service.page.assets import PAGES, load_assets, render_pages, version_of
+from seemory.service.page.assets import PAGES, SIGN_IN, load_assets, render_pages, version_of
 from seemory.service.page.landscape import Landscapes
 from seemory.service.page.originals import original
 from seemory.service.page.reports import Reports
 from seemory.service.page.showing import name_of, shown_hit, shown_item, shown_whole
+from seemory.service.page.signing import add_signing
 from seemory.service.page.state import retry_once, standing
 from seemory.service.refusals import Refused, document
-from seemory.service.requests import in_the_address, is_picture, read, read_json, require_picture
-from seemory.service.schemas import Condition, Search, SearchOptions
-from seemory.service.searching import search_as_asked
+from seemory.service.requests import in_the_address, read, require_picture
+from seemory.service.schemas import Condition
+from seemory.service.searching import AskedSearch, asked_search
 from seemory.settings import ServiceSettings
 from seemory.store.browsing import Browsing, Position
 from seemory.store.generations import Generations
 from seemory.store.items import Items
 from seemory.types import Filter, Item, Kind
 
-_MOST_JSON: Final = 1_000_000  # bytes
 _MOST_GROUPS: Final = 200
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self'; "
@@ -92,7 +92,8 @@ def add_page(app: FastAPI, options: ServiceSettings, desk: Desk, jobs: Jobs, *, 
 
     landscapes, reports = Landscapes(), Reports()
 
-    for name, (address, _) in PAGES.items():
+    add_signing(app, desk)
+    for name, address in [*((name, address) for name, (address, _) in PAGES.items()), (SIGN_IN, f"/{SIGN_IN}")]:
 
         async def page(_: Request, html: bytes = pages[name]) -> Response:
             headers = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"}
@@ -131,13 +132,8 @@ def add_page(app: FastAPI, options: ServiceSettings, desk: Desk, jobs: Jobs, *, 
     @app.post("/page/search", include_in_schema=False)
     async def search(request: Request) -> Response:
         async with desk.place(request) as place:
-            if is_picture(request):
-                asked = read(SearchOptions, in_the_address(request))
-                given: dict[str, Any] = {"image": await place.body(options.max_upload_bytes)}
-            else:
-                asked = read_json(Search, request, await place.body(_MOST_JSON))
-                given = {"like": asked.like}
-            return document(await place.do(lambda: _found(place.memory, asked, given)))
+            asked = await asked_search(request, place, options.max_upload_bytes)
+            return document(await place.do(lambda: _found(place.memory, asked)))
 
     @app.get("/page/duplicates", include_in_schema=False)
     async def duplicates(request: Request) -> Response:
@@ -166,7 +162,9 @@ def add_page(app: FastAPI, options: ServiceSettings, desk: Desk, jobs: Jobs, *, 
 
     @app.get("/page/status", include_in_schema=False)
     async def status(request: Request) -> Response:
-        return document(await desk.ask(request, lambda memory: standing(memory, jobs)))
+        found = await desk.ask(request, lambda memory: standing(memory, jobs))
+        caller = request.state.caller
+        return document(found | {"who": caller.owner, "scope": caller.scope, "signed_in": caller.key is not None})
 
     @app.post("/page/retry", include_in_schema=False)
     async def retry(request: Request) -> Response:
@@ -204,13 +202,14 @@ def _facets(memory: Memory, asked: Wanted) -> dict[str, Any]:
     }
 
 
-def _found(memory: Memory, asked: SearchOptions, given: dict[str, Any]) -> dict[str, Any]:
-    hits = search_as_asked(memory, asked, given)
+def _found(memory: Memory, asked: AskedSearch) -> dict[str, Any]:
+    hits = asked.hits(memory)
+    page = asked.options
     items = Items(memory.database, memory.owner).many([one.item_id for one in hits])
     return {
         "hits": [shown_hit(one, items.get(one.item_id)) for one in hits],
         "channels": hits.as_json()["channels"],
-        "next": asked.offset + asked.limit if len(hits) == asked.limit else None,
+        "next": page.offset + page.limit if len(hits) == page.limit else None,
     }
 
 

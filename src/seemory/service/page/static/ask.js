@@ -8,7 +8,7 @@ export class Failure extends Error {
 }
 
 const SAID = {
-  401: "This service asks for a key, and a browser shows none. Look from the machine that it runs on.",
+  403: "Your key does not go so far.",
   413: "This picture is larger than the service takes.",
   415: "This is no picture that can be read here. JPEG, PNG, WebP, GIF, TIFF, HEIC and AVIF can.",
   422: "This picture is damaged, or something in the search cannot be.",
@@ -25,6 +25,10 @@ async function answer(address, options) {
     throw new Failure(0, "The service does not answer. Is `seemory serve` still running?");
   }
   if (response.ok) return response;
+  if (response.status === 401 && location.pathname !== "/sign-in") {
+    location.replace(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
+    return new Promise(() => {}); // the page is left
+  }
   let told = null;
   try { told = (await response.json()).error; } catch { /* no document */ }
   const own = SAID[response.status];
@@ -44,8 +48,8 @@ export async function get(address, values = {}, signal = undefined) {
   return (await answer(address + query(values), { signal })).json();
 }
 
-export async function post(address, values, signal = undefined) {
-  const headers = { "Content-Type": "application/json" };
+export async function post(address, values, signal = undefined, more = {}) {
+  const headers = { "Content-Type": "application/json", ...more };
   const body = values === null ? undefined : JSON.stringify(values);
   return (await answer(address, { method: "POST", headers, body, signal })).json();
 }

@@ -5,6 +5,7 @@ import { get, post } from "./ask.js";
 
 const PAUSE_MS = 2000;
 const STATES = { live: "answers", building: "being built", ready: "ready to answer", retired: "kept for going back", failed: "failed" };
+const SCOPES = { read: "look", write: "look and change", admin: "look, change and keep the service" };
 let following = 0;
 
 function bar(done, total, name) {
@@ -37,7 +38,7 @@ function failures(found) {
   if (!lines.length) return el("section", { class: "sheet" }, el("h2", {}, "Failures"), el("p", {}, "None: every file could be read, and every item has its vector."), el("p", { class: "soft" }, under));
   return el("section", { class: "sheet" },
     el("h2", {}, "Failures"),
-    el("p", { class: "actions" }, el("button", { type: "button", class: "main", id: "retry", disabled: Boolean(retry?.running), onclick: again }, "Try all again"), el("span", { class: "soft" }, under)),
+    el("p", { class: "actions" }, el("button", { type: "button", class: "main", id: "retry", disabled: Boolean(retry?.running) || found.scope === "read", onclick: again }, "Try all again"), el("span", { class: "soft" }, under)),
     el("div", { class: "wide", tabIndex: 0, role: "region", "aria-label": "Failures" }, el("table", {}, el("thead", {}, el("tr", {}, ["File", "Reason", "Tried"].map((name) => el("th", { scope: "col" }, name)))), el("tbody", {}, lines.map((line) => el("tr", {}, line.map((cell) => el("td", {}, cell))))))));
 }
 
@@ -46,6 +47,7 @@ function show(found) {
   const counted = Object.entries(found.by_kind).map(([kind, count]) => many(count, ...(kinds[kind] ?? [kind]))).join(", ");
   const focused = document.activeElement?.id;
   byId("status").replaceChildren(
+    found.signed_in ? el("p", { class: "who" }, `Signed in for ${found.who}, to ${SCOPES[found.scope]}`, el("button", { type: "button", class: "second", id: "leave", onclick: leave }, "Sign out")) : "",
     el("dl", { class: "figures" },
       figure(found.model ?? "none yet", "Encoder"),
       figure(number(found.items), counted || "items"),
@@ -71,6 +73,11 @@ async function look() {
   } catch (error) {
     say(byId("state"), "That did not work", error.message, el("button", { type: "button", class: "main", onclick: look }, "Try again"));
   }
+}
+
+async function leave() {
+  await post("/page/sign-out", null);
+  location.assign("/sign-in");
 }
 
 async function again() {
