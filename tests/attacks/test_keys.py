@@ -259,7 +259,6 @@ def test_who_signs_in_on_the_page_is_known_by_a_cookie_of_this_origin(victim: Me
     assert "; secure" in behind.headers["set-cookie"].lower()
     mine = {"Cookie": f"seemory_key={secret}"}
     assert ask("GET", "/page/status", headers=mine).json()["who"] == victim.owner
-    assert ask("GET", "/page/status", headers=mine).json()["signed_in"]
     forged = {"Origin": "https://attacker.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}
     for headers in forged:
         for path in ("/page/retry", "/v1/jobs/retry", "/page/sign-in", "/page/sign-out"):

@@ -164,7 +164,8 @@ def add_page(app: FastAPI, options: ServiceSettings, desk: Desk, jobs: Jobs, *, 
     async def status(request: Request) -> Response:
         found = await desk.ask(request, lambda memory: standing(memory, jobs))
         caller = request.state.caller
-        return document(found | {"who": caller.owner, "scope": caller.scope, "signed_in": caller.key is not None})
+        who = None if caller.key is None else caller.owner  # who is here without one need not be told
+        return document(found | {"who": who, "scope": caller.scope})
 
     @app.post("/page/retry", include_in_schema=False)
     async def retry(request: Request) -> Response:

@@ -47,7 +47,7 @@ function show(found) {
   const counted = Object.entries(found.by_kind).map(([kind, count]) => many(count, ...(kinds[kind] ?? [kind]))).join(", ");
   const focused = document.activeElement?.id;
   byId("status").replaceChildren(
-    found.signed_in ? el("p", { class: "who" }, `Signed in for ${found.who}, to ${SCOPES[found.scope]}`, el("button", { type: "button", class: "second", id: "leave", onclick: leave }, "Sign out")) : "",
+    found.who ? el("p", { class: "who" }, `Signed in for ${found.who}, to ${SCOPES[found.scope]}`, el("button", { type: "button", class: "second", id: "leave", onclick: leave }, "Sign out")) : "",
     el("dl", { class: "figures" },
       figure(found.model ?? "none yet", "Encoder"),
       figure(number(found.items), counted || "items"),
