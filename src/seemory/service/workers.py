@@ -100,7 +100,7 @@ def _hear(
         return None
     ready.add(process.pid or 0)
     if len(ready) == count:
-        say(f"{line}, by {count} workers")
+        say(line.replace("; Ctrl-C", f", by {count} workers; Ctrl-C"))
     return None
 
 

@@ -77,7 +77,9 @@ class Job:
 
     def as_json(self) -> dict[str, Any]:
         """As the service answers it."""
-        return asdict(self)
+        ended = None if self.ended_at is None else self.ended_at.isoformat()
+        began = {"created_at": self.created_at.isoformat(), "seen_at": self.seen_at.isoformat()}
+        return asdict(self) | began | {"ended_at": ended}
 
 
 class OwnersJobs:
