@@ -153,13 +153,17 @@ def _explain(memory: Memory, guess: Guess, world: World) -> object:
 def _advise(memory: Memory, guess: Guess, world: World) -> object:
     own = str(world.own / "own-cat.png")
     asked = [(own, str(guess)), (str(guess), "own"), (own, "")]
-    return [
-        attempt(
-            lambda p=picture, a=advisor, m=mode: memory.advise(p, a, mode=m, limit=100, name=str(guess), regions=True)
-        )  # type: ignore[misc]
+    heard: list[object] = []
+
+    def ask(picture: str, advisor: str, mode: Any) -> object:
+        return memory.advise(picture, advisor, mode=mode, limit=100, name=str(guess), regions=True, listen=heard.append)
+
+    told = [
+        attempt(lambda p=picture, a=advisor, m=mode: ask(p, a, m))  # type: ignore[misc]
         for picture, advisor in asked
         for mode in ("similar", "dimensions", "critic", "combined")
     ]
+    return [told, heard]
 
 
 def _add_library(memory: Memory, guess: Guess, world: World) -> object:
@@ -251,7 +255,7 @@ METHODS: dict[str, tuple[str, Call]] = {
         "image labels templates",
         lambda m, g, w: m.classify(str(g), ["cat", str(g)], templates=[f"{g} {{}}"]),
     ),
-    "advise": ("photograph advisor mode limit name regions", _advise),
+    "advise": ("photograph advisor mode limit name regions listen", _advise),
     "critics": ("", lambda m, g, w: m.critics.asking),
     "advisors": ("", lambda m, g, w: [one.name for one in m.advisors.all()]),
     "duplicates": ("threshold", _duplicates),
@@ -302,7 +306,7 @@ CRITICS: dict[str, tuple[str, Call]] = {
 # These add rows to the thief's own and have tests of their own below.
 WRITERS = {
     "add": "picture",
-    "index": "paths recursive prune workers retry_failed reprocess transcribe ray listen",
+    "index": "paths recursive prune workers retry_failed reprocess transcribe ray within listen",
     "index_each": "paths recursive workers retry_failed",
     "import_vectors": "files model fingerprint column listen",
     "remember_from": "files listen",
@@ -398,7 +402,8 @@ def test_the_very_same_files_are_embedded_for_each_owner(
         if each:
             results = list(world.thief.index_each(loot.folder, retry_failed=True, workers=2))
         else:
-            report = world.thief.index(loot.folder, prune=True, retry_failed=True, workers=2)
+            assert world.thief.index(loot.folder, within=[world.own]).found == 0
+            report = world.thief.index(loot.folder, prune=True, retry_failed=True, workers=2, within=[loot.folder])
             assert report.missing == 0
             results = [report]
         # The cat is the thief's own as well: one copy comes from its own rows, and so does the second of the folder.
