@@ -10,12 +10,14 @@ from . import sources
 ROOT = Path(__file__).parents[2]
 STAGES = ("targets", "vectors", "near", "fresh", "train", "text", "choose", "export", "calibrate", "evaluate", "card")
 """In the order they need one another."""
+ASIDE = ("compare",)
+"""Not part of `all`."""
 
 
 def main() -> None:
     """Run the stages named, in the order given."""
     parser = argparse.ArgumentParser(prog="python -m training.mini", description=__doc__)
-    parser.add_argument("stages", nargs="+", choices=[*STAGES, "all"])
+    parser.add_argument("stages", nargs="+", choices=[*STAGES, *ASIDE, "all"])
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="the training data")
     parser.add_argument(
         "--work", type=Path, default=Path.home() / ".cache" / "seemory-mini", help="crops and checkpoints"
@@ -26,6 +28,7 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, default=ROOT / "src/seemory/models/bundled/seemory-mini", help="the export"
     )
+    parser.add_argument("--before", type=Path, help="an earlier version's folder, to compare with")
     parser.add_argument("--card", type=Path, default=ROOT / "docs/models/seemory-mini.md", help="the model card")
     parser.add_argument("--minutes", type=float, default=10.5, help="how long the picture tower trains, in all")
     parser.add_argument("--text-minutes", type=float, default=10, help="how long the text tower trains")
@@ -81,7 +84,12 @@ def run(stage: str, options: argparse.Namespace, parts: sources.Split) -> None:
     elif stage == "evaluate":
         from . import evaluate
 
-        evaluate.run(data, work, parts, folder)
+        evaluate.run(data, work, parts, folder, options.before)
+    elif stage == "compare":
+        from . import compare
+
+        before = {"before": options.before} if options.before else {}
+        compare.columns(data, work, parts, before | {"shipped": folder})
     elif stage == "card":
         from . import card
 

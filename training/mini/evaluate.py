@@ -7,40 +7,16 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from . import demo, export, measure, start, teacher, words
-from .aims import Aim
+from . import abilities, compare, export, start, words
+from .abilities import captions_of, recall_of
 from .sources import Picture, Split
 from .towers import Towers
 
 EXAMPLES = 6
-
-
-def captions_of(pictures: list[Picture]) -> tuple[list[str], np.ndarray]:
-    """All captions in order, and the number of the picture each belongs to."""
-    owner = [i for i, picture in enumerate(pictures) for _ in picture.captions]
-    return [caption for picture in pictures for caption in picture.captions], np.array(owner)
-
-
-def recall_of(towers: Towers, pictures: list[Picture]) -> dict[str, dict[str, float]]:
-    """Recall both ways of the exported towers."""
-    captions, owner = captions_of(pictures)
-    return measure.recall(towers.pictures([picture.open() for picture in pictures]), towers.texts(captions), owner)
-
-
-def recall_of_teacher(data: Path, aim: Aim, pictures: list[Picture]) -> dict[str, dict[str, float]]:
-    """Recall of the vectors the student is taught: the two teachers' own, on the whole picture squashed."""
-    look = teacher.Teacher(data)
-    found = []
-    for picture in pictures:
-        square = picture.open().resize((teacher.SIDE, teacher.SIDE), Image.Resampling.BICUBIC)
-        found.append(look(square))
-    vectors = aim.picture(np.array([f["logits"] for f in found]), np.array([f["pooled"] for f in found]))
-    captions, owner = captions_of(pictures)
-    return measure.recall(vectors, aim.sentence(words.MiniLM()(captions)), owner)
 
 
 def milliseconds(call: Callable[[], object], runs: int = 200) -> dict[str, float]:
@@ -66,22 +42,8 @@ def worst(towers: Towers, pictures: list[Picture]) -> list[dict[str, object]]:
     return list(found.values())[:EXAMPLES]
 
 
-def shown(towers: Towers) -> list[dict[str, object]]:
-    """The demo queries with the photograph that comes first."""
-    photographs = demo.photographs()
-    vectors = towers.pictures([picture for _, picture in photographs])
-    found = []
-    for query, wanted in demo.QUERIES.items():
-        order = np.argsort(-(vectors @ towers.texts([query])[0]))
-        names = [photographs[i][0] for i in order]
-        found.append(
-            {"query": query, "wanted": wanted, "first": names[0], "rank": names.index(wanted) + 1, "of": len(names)}
-        )
-    return found
-
-
-def run(data: Path, work: Path, parts: Split, folder: Path) -> None:
-    """Measure everything and write figures.json into the work folder."""
+def run(data: Path, work: Path, parts: Split, folder: Path, before: Path | None = None) -> None:
+    """Measure everything and write figures.json into the work folder; `before` is an earlier version's folder."""
     towers = Towers(folder)
     with tempfile.TemporaryDirectory() as place:
         export.run(work, Path(place), towers.wanted["size"][0], towers.wanted["resize_mode"], "float32")
@@ -94,7 +56,7 @@ def run(data: Path, work: Path, parts: Split, folder: Path) -> None:
     pixels = towers.pixels(pictures[0])[None]
     eight = np.repeat(pixels, 8, 0)
     ids = np.array([towers.tokenizer.encode(captions[0]).ids], np.int64)
-    figures: dict[str, object] = {
+    figures: dict[str, Any] = {
         "bytes": {
             str(path.relative_to(folder)): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()
         },
@@ -110,13 +72,10 @@ def run(data: Path, work: Path, parts: Split, folder: Path) -> None:
         "reserved": {
             "pictures": len(parts.reserved),
             "captions": len(captions),
-            "shipped": recall_of(towers, parts.reserved),
             "float32": recall_of(whole, parts.reserved),
-            "teacher": recall_of_teacher(data, export.aim(work), parts.reserved),
         },
         "dev": {
             "pictures": len(parts.dev),
-            "shipped": recall_of(towers, parts.dev),
             "begun": recall_of(untrained, parts.dev),
             "worst": worst(towers, parts.dev),
         },
@@ -124,16 +83,10 @@ def run(data: Path, work: Path, parts: Split, folder: Path) -> None:
             "picture": float((towers.pictures(pictures) * whole.pictures(pictures)).sum(1).mean()),
             "text": float((towers.texts(captions) * whole.texts(captions)).sum(1).mean()),
         },
-        "sts": {},
-        "demo": shown(towers),
+        "sts_of_minilm": {},
+        "columns": compare.columns(data, work, parts, ({"before": before} if before else {}) | {"shipped": folder}),
         "trained": export.trained(work),
     }
-    sentence = words.MiniLM()
-    for part in ("dev", "test"):
-        first, second, gold = measure.sts(data / "sts" / f"sts-{part}.csv")
-        figures["sts"][part] = {  # type: ignore[index]
-            "shipped": measure.agreement(towers.texts(first), towers.texts(second), gold),
-            "teacher": measure.agreement(sentence(first), sentence(second), gold),
-        }
+    figures["sts_of_minilm"] = abilities.similar(words.MiniLM(), data)
     (work / "figures.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(figures, indent=2))
