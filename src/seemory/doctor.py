@@ -13,6 +13,9 @@ from typing import Literal
 from seemory.errors import SeemoryError
 from seemory.memory import Memory
 
+LARGER = "for better answers: seemory reembed start --to vit-b-32-laion2b, then seemory reembed switch"
+"""How to move up from the bundled encoder."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -107,7 +110,7 @@ def _encoder(memory: Memory) -> Iterator[Finding]:
             "encoder",
             "note",
             f"{says}: the small bundled encoder",
-            "for better answers: seemory reembed start --to vit-b-32-laion2b, then seemory reembed switch",
+            LARGER,
         )
     else:
         yield Finding("encoder", "ok", says)

@@ -8,9 +8,23 @@ from pathlib import Path
 from . import sources
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("targets", "vectors", "near", "fresh", "train", "text", "choose", "export", "calibrate", "evaluate", "card")
+STAGES = (
+    "targets",
+    "vectors",
+    "near",
+    "fresh",
+    "train",
+    "text",
+    "join",
+    "choose",
+    "export",
+    "calibrate",
+    "compare",
+    "evaluate",
+    "card",
+)
 """In the order they need one another."""
-ASIDE = ("compare",)
+ASIDE = ("unpack",)
 """Not part of `all`."""
 
 
@@ -69,6 +83,14 @@ def run(stage: str, options: argparse.Namespace, parts: sources.Split) -> None:
         from . import measure, text
 
         text.run(work, options.text_minutes, options.threads, parts.forbidden() | measure.sts_sentences(data))
+    elif stage == "join":
+        from . import join
+
+        join.run(data, work, parts, options.threads)
+    elif stage == "unpack":
+        from . import unpack
+
+        unpack.run(folder, work)
     elif stage == "choose":
         from . import choose
 
@@ -84,7 +106,7 @@ def run(stage: str, options: argparse.Namespace, parts: sources.Split) -> None:
     elif stage == "evaluate":
         from . import evaluate
 
-        evaluate.run(data, work, parts, folder, options.before)
+        evaluate.run(data, work, parts, folder)
     elif stage == "compare":
         from . import compare
 

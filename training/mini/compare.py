@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from .towers import Towers
 
 
 def columns(data: Path, work: Path, parts: Split, folders: dict[str, Path]) -> dict[str, dict[str, Any]]:
-    """What the teachers (where `aim.pkl` says how they are joined) and each folder's towers can do; printed as a table.
+    """What the teachers (where `aim.pkl` says how they are joined) and each folder's towers can do.
+
+    Printed as a table and written to columns.json.
 
     The sheets, `fifty-NAME.png` in the work folder, show pictures that must not be given on.
     """
@@ -26,4 +29,5 @@ def columns(data: Path, work: Path, parts: Split, folders: dict[str, Path]) -> d
     print("| | " + " | ".join(found) + " |\n|" + " --- |" * (1 + len(found)))
     for line in abilities.lines(found):
         print("| " + " | ".join(line) + " |")
+    (work / "columns.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     return found

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import abilities, compare, export, start, words
+from . import abilities, export, words
 from .abilities import captions_of, recall_of
 from .sources import Picture, Split
 from .towers import Towers
@@ -42,15 +42,14 @@ def worst(towers: Towers, pictures: list[Picture]) -> list[dict[str, object]]:
     return list(found.values())[:EXAMPLES]
 
 
-def run(data: Path, work: Path, parts: Split, folder: Path, before: Path | None = None) -> None:
-    """Measure everything and write figures.json into the work folder; `before` is an earlier version's folder."""
+def run(data: Path, work: Path, parts: Split, folder: Path) -> None:
+    """Measure the rest, and write it with what `compare` found to figures.json in the work folder."""
     towers = Towers(folder)
     with tempfile.TemporaryDirectory() as place:
         export.run(work, Path(place), towers.wanted["size"][0], towers.wanted["resize_mode"], "float32")
         whole = Towers(Path(place))
-        begun = start.begun(data, export.aim(work)).eval()
-        export.PictureWriter("float32").write(begun, towers.wanted["size"][0], Path(place) / "visual" / "model.onnx")
-        untrained = Towers(Path(place))
+        export.run(work, Path(place), towers.wanted["size"][0], towers.wanted["resize_mode"], "float32", joined=False)
+        apart = Towers(Path(place))
     pictures = [picture.open() for picture in parts.reserved]
     captions, _ = captions_of(parts.reserved)
     pixels = towers.pixels(pictures[0])[None]
@@ -76,7 +75,7 @@ def run(data: Path, work: Path, parts: Split, folder: Path, before: Path | None 
         },
         "dev": {
             "pictures": len(parts.dev),
-            "begun": recall_of(untrained, parts.dev),
+            "apart": recall_of(apart, parts.dev),
             "worst": worst(towers, parts.dev),
         },
         "fidelity": {
@@ -84,7 +83,7 @@ def run(data: Path, work: Path, parts: Split, folder: Path, before: Path | None 
             "text": float((towers.texts(captions) * whole.texts(captions)).sum(1).mean()),
         },
         "sts_of_minilm": {},
-        "columns": compare.columns(data, work, parts, ({"before": before} if before else {}) | {"shipped": folder}),
+        "columns": json.loads((work / "columns.json").read_text(encoding="utf-8")),
         "trained": export.trained(work),
     }
     figures["sts_of_minilm"] = abilities.similar(words.MiniLM(), data)

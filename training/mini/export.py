@@ -15,7 +15,7 @@ from torch import nn
 from . import words
 from .aims import Aim
 from .graph import Graph, rows_int8
-from .net import CLASSES, LEAST, MEAN, NAMED, STD, TEMPERATURE, Block, Conv, PictureTower
+from .net import CLASSES, LEAST, MEAN, NAMED, STD, Block, Conv, PictureTower
 from .texttower import HEADS, REACH, TextTower
 
 
@@ -59,14 +59,16 @@ class PictureWriter:
         x = self._conv(x, net.last)
         pooled = g.node("ReduceMean", x, g.constant(np.array([2, 3], np.int64)), keepdims=0)
         root = g.node("Sqrt", g.node("Add", pooled, self._number(LEAST)))
-        told = g.unit(self._linear(g.unit(root), net.told))
+        told, joined = self._linear(g.unit(root), net.told), isinstance(net.axes, nn.Identity)
+        told = told if joined else g.unit(told)
         bounds = [g.constant(np.array([i], np.int64)) for i in (1, 1 + CLASSES, 1)]  # from, to, axis
         logits = g.node("Slice", self._linear(pooled, net.logits), *bounds)
-        beliefs = g.node("Softmax", g.node("Div", logits, self._number(TEMPERATURE)), axis=1)
+        beliefs = g.node("Softmax", g.node("Div", logits, self._number(net.temperature)), axis=1)
         named = g.node("Mul", g.unit(self._linear(beliefs, net.named)), self._number(NAMED))
-        x = g.unit(self._linear(g.node("Add", told, named), net.axes))
+        x = g.node("Add", told, named)
+        x = g.unit(x if joined else self._linear(x, net.axes))
         x = g.node("Sub", x, g.constant(array(net.offset)))
-        g.save(path, ("image", TensorProto.FLOAT, ["batch", 3, side, side]), g.unit(x), net.axes.out_features)
+        g.save(path, ("image", TensorProto.FLOAT, ["batch", 3, side, side]), g.unit(x), len(net.offset))
 
 
 def array(tensor: torch.Tensor) -> np.ndarray:
@@ -148,16 +150,33 @@ def write_tokenizer(path: Path) -> None:
     Tokenizer.from_file(str(path))
 
 
+def towers(work: Path, joined: bool = True) -> tuple[PictureTower, TextTower]:
+    """Both towers as they are exported: joined where stage `join` has been run, else as each was trained."""
+    if joined and (work / "joined.pt").exists():
+        saved = torch.load(work / "joined.pt", weights_only=True)
+        dim = len(saved["picture"]["offset"])
+        picture, text = PictureTower(dim, dim), TextTower(*saved["text"]["table.weight"].shape)
+        picture.temperature = saved["temperature"]
+        picture.load_state_dict(saved["picture"])
+        text.load_state_dict(saved["text"])
+        return picture.eval(), text.eval()
+    text = text_tower(work)
+    return picture_tower(work, text.out.out_features), text
+
+
 def picture_tower(work: Path, dim: int) -> PictureTower:
     """The averaged weights of the last checkpoint."""
-    net = PictureTower(dim)
-    net.load_state_dict(torch.load(work / "picture.pt", weights_only=True)["average"])
+    state = torch.load(work / "picture.pt", weights_only=True)["average"]
+    net = PictureTower(dim, len(state["told.weight"]))
+    net.load_state_dict(state)
     return net.eval()
 
 
 def trained(work: Path) -> dict[str, float]:
     """How long the picture tower was trained, and on what: steps, minutes on the clock, counts of pictures."""
     saved = torch.load(work / "picture.pt", weights_only=True)
+    if "trained" in saved:  # unpacked
+        return dict(saved["trained"])
     return {
         "steps": saved["step"],
         "minutes": saved["elapsed"] / 60,
@@ -181,11 +200,11 @@ def text_tower(work: Path) -> TextTower:
     return net.eval()
 
 
-def run(work: Path, folder: Path, side: int, resize_mode: str, kind: str = "int8") -> None:
+def run(work: Path, folder: Path, side: int, resize_mode: str, kind: str = "int8", joined: bool = True) -> None:
     """Write both towers, the tokenizer and the configuration into `folder`."""
-    text = text_tower(work)
+    picture, text = towers(work, joined)
     dim = text.out.out_features
-    PictureWriter(kind).write(picture_tower(work, dim), side, folder / "visual" / "model.onnx")
+    PictureWriter(kind).write(picture, side, folder / "visual" / "model.onnx")
     write_text(text, folder / "textual" / "model.onnx", kind)
     write_tokenizer(folder / "textual" / "tokenizer.json")
     write_json(
@@ -204,7 +223,7 @@ def run(work: Path, folder: Path, side: int, resize_mode: str, kind: str = "int8
         folder / "config.json",
         {
             "name": "seemory-mini",
-            "version": "1",
+            "version": "2",
             "embed_dim": dim,
             "text_cfg": {"context_length": 512},
             "licence": "Apache-2.0",
@@ -213,12 +232,14 @@ def run(work: Path, folder: Path, side: int, resize_mode: str, kind: str = "int8
                 "all-MiniLM-L6-v2 (Apache-2.0), vectors of single word pieces: the text tower",
             ],
             "distilled_from": ["MobileNetV2 1.0 224 (Apache-2.0)", "all-MiniLM-L6-v2 (Apache-2.0)"],
+            "trained": trained(work),
             "trained_on": [
                 "Flickr8k (371 pictures, and captions of all but the reserved and dev pictures; research use)",
                 "COCO val2017 (159 pictures, captions CC BY 4.0)",
                 "ImageNet (one picture a class; non-commercial research)",
                 "UC Merced captioned (700 pictures; research use)",
                 "a pool of 9,352 unlabelled photographs from 33 public collections (mixed terms)",
+                "CLIP ViT-B/32 vectors of 894 Flickr8k pictures, with their captions (the text tower's last layer)",
             ],
         },
     )

@@ -48,7 +48,12 @@ class Block(nn.Module):
 class PictureTower(nn.Module):
     """(b, 3, s, s) in [-1, 1] to (b, dim), not yet normalised; `read` also gives what the teacher's outputs teach."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, inner: int = SENTENCE) -> None:
+        """`inner` is the width of what is named and told.
+
+        Where it is `dim` already, as in a joined tower, no axes are taken of it, and what is told keeps its length:
+        little is told of pictures unlike the captioned ones, and what is named counts for more in them.
+        """
         super().__init__()
         self.first = Conv(3, FIRST, 3, 2)
         blocks, width = [], FIRST
@@ -59,10 +64,11 @@ class PictureTower(nn.Module):
         self.blocks = nn.Sequential(*blocks)
         self.last = Conv(width, POOLED)
         self.logits = nn.Linear(POOLED, 1 + CLASSES)  # background first
-        self.named = nn.Linear(CLASSES, SENTENCE, bias=False)
-        self.told = nn.Linear(POOLED, SENTENCE)
-        self.axes = nn.Linear(SENTENCE, dim, bias=False)
+        self.named = nn.Linear(CLASSES, inner, bias=False)
+        self.told = nn.Linear(POOLED, inner)
+        self.axes = nn.Linear(inner, dim, bias=False) if inner != dim else nn.Identity()
         self.offset = nn.Parameter(torch.zeros(dim))
+        self.temperature = TEMPERATURE
 
     def convolutions(self) -> list[Conv]:
         """All of them in the order the picture meets them."""
@@ -76,8 +82,9 @@ class PictureTower(nn.Module):
         """The vector, the logits, and the square root of the pooled feature."""
         root = torch.sqrt(pooled + LEAST)
         logits = self.logits(pooled)
-        named = F.normalize(self.named(F.softmax(logits[:, 1:] / TEMPERATURE, 1)), dim=1)
-        told = F.normalize(self.told(F.normalize(root, dim=1)), dim=1)
+        named = F.normalize(self.named(F.softmax(logits[:, 1:] / self.temperature, 1)), dim=1)
+        told = self.told(F.normalize(root, dim=1))
+        told = told if isinstance(self.axes, nn.Identity) else F.normalize(told, dim=1)
         vector = F.normalize(self.axes(told + NAMED * named), dim=1) - self.offset
         return {"vector": vector, "logits": logits, "pooled": root}
 

@@ -7,7 +7,8 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -62,6 +63,19 @@ def say_route(route: Route | None) -> None:
     pool = "" if route.pool is None else f"; {route.seen} of {route.pool} that words named were looked at"
     skipped = f"; their order stayed: {route.skipped}" if route.skipped else ""
     click.echo(f"{said}: {route.reason}{pool}{skipped}", err=True)
+
+
+def say_larger(home: Path, encoder: str | None) -> None:
+    """One line on stderr on how to move up from the bundled encoder: on a terminal, once in each data folder."""
+    told = home / ".told-of-larger-encoders"
+    if encoder != "seemory-mini" or not sys.stderr.isatty() or told.exists():
+        return
+    from seemory.doctor import LARGER
+
+    click.echo(f"found by seemory-mini, the small bundled encoder; {LARGER}", err=True)
+    with suppress(OSError):  # a folder that cannot be written: then it is said again
+        home.mkdir(parents=True, exist_ok=True)
+        told.touch()
 
 
 def _print_passages(hit: Hit) -> None:

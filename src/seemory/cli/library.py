@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from seemory.cli.display import print_hits, print_json, print_path, progress, say_route
+from seemory.cli.display import print_hits, print_json, print_path, progress, say_larger, say_route
 from seemory.cli.options import as_json, memory_for, on_ray, say_notice, weight_option, where_it_is
 
 
@@ -173,7 +173,9 @@ def search(
         else:
             say_route(hits.route)
             print_hits(hits, memory.thumbnail)
-            if not hits:
+            if hits:
+                say_larger(memory.home, memory.encoder_name)
+            else:
                 click.echo("nothing found", err=True)
 
 
