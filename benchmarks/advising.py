@@ -29,7 +29,7 @@ from PIL import Image, ImageOps
 from benchmarks import random_clip
 from benchmarks.decode import photograph
 from benchmarks.many_at_once import ask, serving
-from seemory.advisors.likeness import likenesses
+from seemory.advisors.likeness import labelled, likenesses, nearest
 from seemory.advisors.photograph import Photograph
 from seemory.advisors.regions import parts as regions
 from seemory.advisors.subjects import Subjects
@@ -109,7 +109,9 @@ def parts(memory: Memory, content: bytes, rounds: int) -> dict[str, float]:
         works, vectors = [one for one, _ in shelf], np.stack([one for _, one in shelf if one is not None])
         timed(
             "compared, with subjects",
-            lambda v=vector, w=works, m=vectors: likenesses(encoder, subjects, v, w, m, sha256=b""),  # type: ignore[misc]
+            lambda v=vector, w=works, m=vectors: labelled(  # type: ignore[misc]
+                nearest(likenesses(encoder, v, w, m, sha256=b""), 3), encoder, subjects, v, w, m
+            ),
         )
     return {name: float(np.median(one[1:])) for name, one in taken.items()}
 

@@ -24,7 +24,7 @@ def profile(scores: list[float]) -> Profile:
 
 def like(number: int, cosine: float = 0.7, sigmas: float = 2.0) -> Likeness:
     work = Reference(bytes([number]) * 32, f"/work{number}.jpg", title=f"Work {number}")
-    return Likeness(work, cosine, 0.5, sigmas, (), is_same=False)
+    return Likeness(work, cosine, 0.5, sigmas, is_same=False)
 
 
 def test_relevance_is_likeness_and_what_can_be_learned() -> None:

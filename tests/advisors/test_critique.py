@@ -111,7 +111,7 @@ def test_what_a_sentence_claims(text: str, said: dict[str, int]) -> None:
 
 def beside(**scores: tuple[float, float]) -> Comparison:
     """A comparison with these (score, the library's middle); 5.5 and 5.5 elsewhere."""
-    work = Likeness(Reference(b"x" * 32, "w.jpg"), 0.5, 0.5, 1.0, (), False)
+    work = Likeness(Reference(b"x" * 32, "w.jpg"), 0.5, 0.5, 1.0, is_same=False)
     standings = []
     for name in DIMENSIONS:
         score, usual = scores.get(name, (5.5, 5.5))

@@ -14,7 +14,7 @@ from seemory.advisors.comparison import Comparison, compare
 from seemory.advisors.critic.criticising import Criticised, Criticising
 from seemory.advisors.critic.reconciling import of_critique
 from seemory.advisors.library import Advisors
-from seemory.advisors.likeness import Likeness, likenesses, located, nearest
+from seemory.advisors.likeness import Likeness, labelled, likenesses, located, nearest
 from seemory.advisors.photograph import Photograph
 from seemory.advisors.profile import Profile
 from seemory.advisors.scoring import Scoring
@@ -111,8 +111,9 @@ class Advising:
             vector, parts = photograph.vectors_with_parts(encoder)
         else:
             vector = photograph.vector(encoder)
-        found = likenesses(encoder, self._subjects, vector, works, vectors, sha256=photograph.sha256)
+        found = likenesses(encoder, vector, works, vectors, sha256=photograph.sha256)
         near = nearest(found, limit) if mode != "dimensions" else ()
+        near = labelled(near, encoder, self._subjects, vector, works, vectors)
         if parts is not None:
             near = located(near, parts, works, vectors, Calibration(encoder.calibration("image_to_image")))
         advice = Advice(

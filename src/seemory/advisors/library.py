@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from seemory.advisors.advice import Advice
 from seemory.advisors.catalogue import Entry, read_catalogue
 from seemory.advisors.critic.adapters import Adapter, AdapterFolders
+from seemory.advisors.library_report import LibraryReport
+from seemory.advisors.making import Making, Task
 from seemory.advisors.page import page
 from seemory.advisors.photograph import Photograph
 from seemory.advisors.scoring import Scoring
-from seemory.errors import AdvisorNotFound, MediaError, ModelError, UsageError
-from seemory.lookahead import ahead
+from seemory.errors import AdvisorNotFound, UsageError
 from seemory.media.files import find_files
 from seemory.media.image import ReadPicture, read_here, supported_suffixes
 from seemory.models.encoder import Encoder
-from seemory.store.libraries import Advisor, Known, Libraries, Made, Reference
-from seemory.telemetry import Progress, ProgressListener, ignore
-
-PROOF_SIDE: Final = 800
-"""Longest side, in pixels, of the copy of a work that is kept for reports."""
+from seemory.store.libraries import Advisor, Libraries, Reference
+from seemory.telemetry import ProgressListener, ignore
 
 SHOWN_SIDE: Final = 1400
 """Longest side of the photograph in a report."""
@@ -34,67 +30,6 @@ _LONGEST_NAME: Final = 100
 
 FindEncoder = Callable[[str], tuple[str, Encoder]]
 """A model's name or folder → how to remember it, and the encoder."""
-
-
-@dataclass(slots=True)
-class LibraryReport:
-    """What became of a library."""
-
-    advisor: str
-    found: int = 0
-    """Picture files that were looked at."""
-    added: int = 0
-    """New works."""
-    known: int = 0
-    """Files whose work the library had, or has from another file with the same bytes."""
-    corrected: int = 0
-    """Of the known, those whose place or entry in the catalogue is another now."""
-    computed: int = 0
-    """Works for which something was made: 0 where all was there."""
-    failed: int = 0
-    errors: list[tuple[str, str]] = field(default_factory=list)
-    """File and reason of each that failed."""
-    unmatched: list[str] = field(default_factory=list)
-    """Names in the catalogue that no picture has."""
-    seconds: float = 0.0
-
-    def note_failure(self, path: Path, reason: str) -> None:
-        """Count a file that could not be used."""
-        self.failed += 1
-        self.errors.append((str(path), reason))
-
-    def as_json(self) -> dict[str, Any]:
-        """As `--json` prints it."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class _Task:
-    path: Path
-    expected: bytes | None = None
-    """The content that should be there."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Looked:
-    path: Path
-    sha256: bytes = b""
-    made: Made | None = None
-    """What was not there yet."""
-    proof: tuple[bytes, int, int] | None = None
-    """Only of what the library has not yet."""
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _There:
-    """What need not be made."""
-
-    made: Known
-    proofs: frozenset[bytes]
-    """Contents whose small copy the library has."""
-    measures: bool
-    """Whether scores can be made here at all."""
 
 
 class Advisors:
@@ -130,7 +65,7 @@ class Advisors:
         self._scoring = scoring
         self._adapters = adapters
         self._max_pixels = max_pixels
-        self._workers = workers
+        self._making = Making(libraries, scoring, max_pixels=max_pixels, workers=workers)
         self._decoder = decoder
 
     def add(
@@ -172,7 +107,7 @@ class Advisors:
         if exists and words is not None:
             self._libraries.save(name, words)
         seen: set[bytes] = set()
-        for looked in self._look([_Task(path) for path in files], encoder, frozenset(there), listen):
+        for looked in self._making.look([Task(path) for path in files], encoder, frozenset(there), listen):
             if looked.error is not None:
                 report.note_failure(looked.path, looked.error)
                 continue
@@ -184,7 +119,7 @@ class Advisors:
             report.known += known is not None or not first
             if not first:
                 continue
-            report.computed += self._note(looked, encoder)
+            report.computed += self._making.note(looked, encoder)
             if known is None:
                 proof, width, height = looked.proof or (b"", 0, 0)
                 fresh = Reference(looked.sha256, str(looked.path), width=width, height=height)
@@ -224,11 +159,11 @@ class Advisors:
         works = {one.sha256: one for each in names for one in self._libraries.references(each)}
         report = LibraryReport(name or ", ".join(names), found=len(works))
         made_by = self._encoder() if encoder is None else self._find(encoder)[1]
-        tasks = [_Task(Path(one.uri), one.sha256) for one in works.values()]
-        for looked in self._look(tasks, made_by, frozenset(works), listen):
+        tasks = [Task(Path(one.uri), one.sha256) for one in works.values()]
+        for looked in self._making.look(tasks, made_by, frozenset(works), listen):
             if looked.error is None:
                 report.known += 1
-                report.computed += self._note(looked, made_by)
+                report.computed += self._making.note(looked, made_by)
             else:
                 report.note_failure(looked.path, looked.error)
         report.seconds = round(time.monotonic() - began, 2)
@@ -295,49 +230,6 @@ class Advisors:
                 raise AdvisorNotFound(f"{advisor} has no work {work!r}: see `seemory advisor show {advisor}`")
             meant |= dict.fromkeys(named)
         return self._libraries.remove(advisor, list(meant))
-
-    def _look(
-        self, tasks: Sequence[_Task], encoder: Encoder, proofs: frozenset[bytes], listen: ProgressListener
-    ) -> Iterator[_Looked]:
-        """What was made of each file, in order; for what is there already nothing is made."""
-        known = self._libraries.known(encoder.fingerprint, self._scoring.formulas(encoder))
-        there = _There(known, proofs, self._scoring.lacks() is None)
-
-        def look(task: _Task) -> _Looked:
-            return self._made(task, encoder, there)
-
-        listen(Progress("advisor", 0, len(tasks), "pictures"))
-        with (
-            ThreadPoolExecutor(self._workers, "seemory-advisor") as threads,
-            closing(ahead(threads, look, tasks, 2 * self._workers)) as looks,
-        ):
-            for number, looked in enumerate(looks, start=1):
-                yield looked
-                listen(Progress("advisor", number, len(tasks), "pictures"))
-
-    def _made(self, task: _Task, encoder: Encoder, there: _There) -> _Looked:
-        try:
-            photograph = Photograph.read(task.path, max_pixels=self._max_pixels)
-            sha256 = photograph.sha256
-            if task.expected not in (None, sha256):
-                return _Looked(task.path, error="the file was changed since it was added: add its folder again")
-            needs_scores = there.measures and sha256 not in there.made.profiles
-            made = None
-            if needs_scores or sha256 not in there.made.vectors:
-                vector = photograph.vector(encoder)
-                scores = self._scoring.profile(photograph, vector, encoder).to_json() if needs_scores else None
-                made = Made(vector, scores)
-            proof = None if sha256 in there.proofs else photograph.proof(PROOF_SIDE)
-            return _Looked(task.path, sha256, made, proof)
-        except (MediaError, ModelError, UsageError) as error:  # the last of pictures too narrow to be measured
-            return _Looked(task.path, error=str(error).removeprefix(f"{task.path}: "))
-
-    def _note(self, looked: _Looked, encoder: Encoder) -> bool:
-        """Whether anything was made of it; it is kept."""
-        if looked.made is None:
-            return False
-        self._libraries.note(looked.sha256, looked.made, encoder.fingerprint, self._scoring.formulas(encoder))
-        return True
 
 
 def _named(name: str) -> str:

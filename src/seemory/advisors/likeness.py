@@ -30,10 +30,10 @@ class Likeness:
     """Calibrated for the encoder, 0 to 1: how far the cosine lies above unrelated pictures."""
     sigmas: float
     """The same in standard deviations of unrelated pictures."""
-    labels: tuple[SharedLabel, ...]
-    """What both show."""
     is_same: bool
     """Whether it is the very same file."""
+    labels: tuple[SharedLabel, ...] = ()
+    """What both show, where it was looked for."""
     region: Region | None = None
     """The part of the photograph where the likeness lies, where it lies in one and was looked for."""
 
@@ -62,7 +62,6 @@ class Likeness:
 
 def likenesses(
     encoder: Encoder,
-    subjects: Subjects,
     photograph: Vector,
     works: Sequence[Reference],
     vectors: Vectors,
@@ -73,7 +72,6 @@ def likenesses(
 
     Args:
         encoder: the one that made the vectors.
-        subjects: what both may show.
         photograph: `(d,)` of norm 1.
         works: n of them.
         vectors: theirs, `(n, d)`.
@@ -81,25 +79,40 @@ def likenesses(
     """
     wide = vectors.astype(np.float64)
     wide /= np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12)  # halves are of norm 1 only nearly
-    cosines = wide @ photograph.astype(np.float64)
+    # Not by BLAS: for so little it would wake its threads, which then turn idly for longer than the answer takes.
+    cosines = np.einsum("nd,d->n", wide, photograph.astype(np.float64))
     calibration = Calibration(encoder.calibration("image_to_image"))
-    labels = subjects.shared(encoder, photograph, vectors)
     return [
         Likeness(
             reference=work,
             cosine=float(cosine),
             likeness=calibration.score(float(cosine)),
             sigmas=calibration.sigmas(float(cosine)),
-            labels=both,
             is_same=work.sha256 == sha256,
         )
-        for work, cosine, both in zip(works, cosines, labels, strict=True)
+        for work, cosine in zip(works, cosines, strict=True)
     ]
 
 
 def nearest(found: Sequence[Likeness], limit: int) -> tuple[Likeness, ...]:
     """The works that are most like it, most like first."""
     return tuple(sorted(found, key=lambda one: (-one.cosine, one.reference.uri))[:limit])
+
+
+def labelled(
+    found: Sequence[Likeness],
+    encoder: Encoder,
+    subjects: Subjects,
+    photograph: Vector,
+    works: Sequence[Reference],
+    vectors: Vectors,
+) -> tuple[Likeness, ...]:
+    """The same, each with what both show; the arguments are those of `likenesses`, and what may be shown."""
+    if not found:
+        return ()
+    of = {work.sha256: vector for work, vector in zip(works, vectors, strict=True)}
+    shared = subjects.shared(encoder, photograph, np.stack([of[one.reference.sha256] for one in found]))
+    return tuple(replace(one, labels=both) for one, both in zip(found, shared, strict=True))
 
 
 def located(

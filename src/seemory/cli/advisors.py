@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from seemory.advisors.critic.criticising import Criticised
     from seemory.advisors.critic.evaluating import Evaluation, Side
     from seemory.advisors.critic.training import TrainingReport
-    from seemory.advisors.library import LibraryReport
+    from seemory.advisors.library_report import LibraryReport
 
 
 @click.command()
