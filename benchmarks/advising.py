@@ -141,9 +141,57 @@ async def clients(
 
 async def once(port: int, content: bytes) -> dict[str, object]:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    _, answer = await ask(reader, writer, "/v1/advise?advisor=works&mode=similar", "image/jpeg", content)
+    _, answer = await ask(reader, writer, "/v1/advise?advisor=works&mode=similar&regions=true", "image/jpeg", content)
     writer.close()
     return dict(json.loads(answer))
+
+
+def ceiling(memory: Memory, folder: Path) -> float:
+    """Pictures a second of the image tower by itself, in batches of eight that are decoded already: no service of
+    this encoder answers more."""
+    pictures = list(shown(folder))[:8]
+    memory.encoder.embed_images(pictures)
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        memory.encoder.embed_images(pictures)
+        times.append(time.perf_counter() - start)
+    rate = len(pictures) / float(np.median(times))
+    print(f"the image tower alone, eight at once: {rate:.1f} pictures a second")
+    return rate
+
+
+def alone(
+    memory: Memory, arguments: argparse.Namespace, model: str, home: Path, folder: Path, content: bytes
+) -> dict[str, Any]:
+    """Of one request after the other, from Python."""
+    found: dict[str, Any] = {}
+    hand = by_hand(memory, folder)
+    print(f"{'one request':28} {'median':>9} {'95 %':>9}   ms")
+    ways: dict[str, Callable[[bytes], object]] = {
+        mode: lambda given, mode=mode: memory.advise(given, "works", mode=mode)  # type: ignore[misc]
+        for mode in MODES
+    }
+    ways["similar, no regions"] = lambda given: memory.advise(given, "works", mode="similar", regions=False)
+    for name, way in {**ways, "similar, by hand": hand}.items():
+        way(content)  # warm
+        median, slow = taken(lambda way=way: way(content + os.urandom(16)), arguments.rounds)  # type: ignore[misc]
+        print(f"{name:28} {median:9.1f} {slow:9.1f}", flush=True)
+        found[name] = {"median": median, "p95": slow}
+    advice = memory.advise(content, "works", mode="similar", limit=min(100, arguments.works))
+    cosines = hand(content)
+    apart = max(abs(one.cosine - cosines[one.reference.file_name]) for one in advice.similar)
+    print(f"\ncosines of both within {apart:.4f}")
+    found["cosines within"] = apart
+    found["parts"] = parts(memory, content, arguments.rounds)
+    print("parts of similar, ms: " + ", ".join(f"{name} {ms:.1f}" for name, ms in found["parts"].items()))
+    if precision := model.partition("@")[2]:
+        whole = memory.encoder.embed_images(list(shown(folder)))
+        with Memory(read_settings(home=home / "whole"), model=model.partition("@")[0]) as other:
+            apart = np.sum(whole * other.encoder.embed_images(list(shown(folder))), axis=1)
+        found["to fp32"] = {"mean": float(apart.mean()), "p5": float(np.percentile(apart, 5))}
+        print(f"cosine of {precision} to fp32: mean {apart.mean():.4f}, 5 % {np.percentile(apart, 5):.4f}")
+    return found
 
 
 def measure(arguments: argparse.Namespace, home: Path, folder: Path) -> dict[str, object]:
@@ -166,37 +214,15 @@ def measure(arguments: argparse.Namespace, home: Path, folder: Path) -> dict[str
             each = 1000 * report.seconds / report.computed
             print(f"making the library: {report.seconds:.1f} s, {each:.0f} ms a work; again: {again.seconds:.2f} s\n")
             found |= {"ms a work": each, "again s": again.seconds}
-        hand = by_hand(memory, folder)
-        print(f"{'one request':28} {'median':>9} {'95 %':>9}   ms")
-        ways: dict[str, Callable[[bytes], object]] = {
-            mode: lambda given, mode=mode: memory.advise(given, "works", mode=mode)  # type: ignore[misc]
-            for mode in MODES
-        }
-        ways["similar, no regions"] = lambda given: memory.advise(given, "works", mode="similar", regions=False)
-        for name, way in {**ways, "similar, by hand": hand}.items():
-            way(content)  # warm
-            median, slow = taken(lambda way=way: way(content + os.urandom(16)), arguments.rounds)  # type: ignore[misc]
-            print(f"{name:28} {median:9.1f} {slow:9.1f}", flush=True)
-            found[name] = {"median": median, "p95": slow}
-        advice = memory.advise(content, "works", mode="similar", limit=min(100, arguments.works))
-        cosines = hand(content)
-        apart = max(abs(one.cosine - cosines[one.reference.file_name]) for one in advice.similar)
-        print(f"\ncosines of both within {apart:.4f}")
-        found["cosines within"] = apart
+        if arguments.rounds:
+            found |= alone(memory, arguments, model, home, folder, content)
+        found["tower"] = ceiling(memory, folder)
         own = memory.advise(content, "works", mode="similar", name="the picture sent").as_json()
-        found["parts"] = parts(memory, content, arguments.rounds)
-        print("parts of similar, ms: " + ", ".join(f"{name} {ms:.1f}" for name, ms in found["parts"].items()))
-        if precision:
-            whole = memory.encoder.embed_images(list(shown(folder)))
-            with Memory(read_settings(home=home / "whole"), model=model.partition("@")[0]) as other:
-                apart = np.sum(whole * other.encoder.embed_images(list(shown(folder))), axis=1)
-            found["to fp32"] = {"mean": float(apart.mean()), "p5": float(np.percentile(apart, 5))}
-            print(f"cosine of {precision} to fp32: mean {apart.mean():.4f}, 5 % {np.percentile(apart, 5):.4f}")
     with serving(home, model, batching=True, queue=64, collection="default") as (port, _):
-        for count, with_regions in ((1, True), (2, True), (8, True), (8, False)):
+        for count, with_regions in ((1, False), (8, False), (1, True), (8, True)):
             outcome = clients(port, content, count, arguments.seconds, regions=with_regions)
             rate, median, slow = asyncio.run(outcome)
-            how = f"service, similar, {count} clients{'' if with_regions else ', no regions'}"
+            how = f"service, similar, {count} clients{', with regions' if with_regions else ''}"
             print(f"{how:42} {rate:8.1f} a second {median:9.1f} {slow:9.1f} ms", flush=True)
             found[how] = {"rate": rate, "median": median, "p95": slow}
         answer = asyncio.run(once(port, content))
@@ -209,7 +235,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="seemory-mini", help="a catalogue name, a folder, or random: ViT-B/32")
     parser.add_argument("--works", type=int, default=40)
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=20, help="0: the service alone")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each number of clients")
     parser.add_argument("--home", type=Path, help="a data folder to keep and use again")
     parser.add_argument("--json", type=Path)

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 import skimage
 from numpy.typing import NDArray
+
+from benchmarks.dimension_subjects import one_thing, subject
 
 Photograph = NDArray[np.uint8]
 
@@ -91,19 +92,22 @@ def tilt(photograph: Photograph, strength: float) -> Photograph:
 
 
 def off_balance(photograph: Photograph, strength: float) -> Photograph:
-    """A window of half the width slides off the subject, from having it in its middle, by three tenths of its width.
+    """A window slides off the subject, from having it in its middle until it stands at the window's edge, uncut.
 
-    It slides to the side that has more room.
+    The subject is one thing (`one_thing`), and the window goes to the side where it can be wider.
     """
+    thing = one_thing(photograph)
+    if thing is None:
+        raise ValueError("there is no subject in one piece with room to slide a window off it")
     height, width = photograph.shape[:2]
-    mask = subject(photograph)
-    middle = float((mask.sum(axis=0) * (np.arange(width) + 0.5)).sum() / max(float(mask.sum()), 1e-9))
-    window = round(0.5 * width)
-    start = min(max(middle - window / 2, 0), width - window)
-    slide = 0.3 * window * strength * (1 if start < (width - window) / 2 else -1)
-    left = round(min(max(start + slide, 0), width - window))
-    top = round(0.25 * height)
-    return photograph[top : height - top, left : left + window]
+    middle, half = (thing.left + thing.right) / 2, (thing.right - thing.left) / 2
+    slide = (thing.window / 2 - half) * strength * (1 if thing.to_the_right else -1)
+    tall = max(thing.window, min(1.0, 1.15 * (thing.lower - thing.upper)))
+    top = min(max((thing.upper + thing.lower) / 2 - tall / 2, 0), 1 - tall)
+    rows, columns = round(tall * height), round(thing.window * width)
+    y = min(round(top * height), height - rows)
+    x = min(max(round((middle - thing.window / 2 + slide) * width), 0), width - columns)
+    return photograph[y : y + rows, x : x + columns]
 
 
 def haze(photograph: Photograph, strength: float, far: NDArray[np.float32] | None = None) -> Photograph:
@@ -117,6 +121,11 @@ def haze(photograph: Photograph, strength: float, far: NDArray[np.float32] | Non
 def fade(photograph: Photograph, strength: float) -> Photograph:
     """Light, dark and colour are drawn towards the picture's mean grey."""
     return _bytes(photograph + 0.7 * strength * (float(photograph.mean()) - photograph.astype(np.float32)))
+
+
+def one_subject(figures: dict[str, float]) -> bool:
+    """Whether that is one thing with room around it."""
+    return bool(figures["one_thing"])
 
 
 def with_subject(figures: dict[str, float]) -> bool:
@@ -156,9 +165,8 @@ CHANGES = (
     Change("tilt", "to 15 degrees", "composition", False, tilt),
     Change(
         "off-balance crop", "a window slides off the subject", "visual_balance", False, off_balance,
-        {"composition": "the subject moves to and past the thirds",
-         "subject_isolation": "the subject leaves the picture in part"},
-        with_subject,
+        {"composition": "the subject moves to and past the thirds"},
+        one_subject,
     ),
     Change(
         "haze", "air that thickens upwards", "depth_perspective", True, haze,
@@ -171,30 +179,6 @@ CHANGES = (
         {"lighting": "fewer tones are used", "color_harmony": "hues become greys"},
     ),
 )  # fmt: skip
-
-
-def subject(photograph: Photograph) -> NDArray[np.float32]:
-    """`(H, W)` what GrabCut cuts out of the unchanged photograph's middle, 0 to 1, with soft borders.
-
-    Rother, Kolmogorov & Blake, 2004. It shares nothing with how the dimensions find a subject, which are to be proved.
-    """
-    height, width = photograph.shape[:2]
-    found = cv2.resize(_cut_out(photograph.tobytes(), photograph.shape), (width, height))
-    return np.asarray(cv2.GaussianBlur(found, (0, 0), max(height, width) / 192), dtype=np.float32)
-
-
-@lru_cache(maxsize=4)
-def _cut_out(pixels: bytes, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    photograph = np.frombuffer(pixels, np.uint8).reshape(shape)
-    scale = 192 / max(shape)
-    small = cv2.resize(photograph, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    height, width = small.shape[:2]
-    middle = (round(0.12 * width), round(0.12 * height), round(0.76 * width), round(0.76 * height))
-    labels = np.zeros((height, width), np.uint8)
-    cv2.setRNGSeed(1)
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(np.ascontiguousarray(small[:, :, ::-1]), labels, middle, *models, 5, cv2.GC_INIT_WITH_RECT)
-    return ((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD)).astype(np.float32)
 
 
 def _linear(photograph: Photograph) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
     python -m benchmarks.dimensions [--photos DIR ...] [--pictures N] [--plot FILE] [--json FILE]
 
 Photographs are those of `dimension_split`'s proof half, 480 pixels or more, and the demo's: none that the constants
-were fitted on. Each goes through every change of `dimension_changes` at six strengths.
+were fitted on. Each change of `dimension_changes`, at six strengths, takes those that suit it, N at most.
 
 Of the change's own dimension: Spearman's rank correlation of score against strength, in the wanted direction, of the
 mean score and of each picture's (the median, and the share with 0.9 and more); and by how much the mean score differs
@@ -29,8 +29,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.stats import spearmanr
 
-from benchmarks.dimension_changes import CHANGES, STRENGTHS, Change, Photograph, subject
+from benchmarks.dimension_changes import CHANGES, STRENGTHS, Change, Photograph
 from benchmarks.dimension_split import demo_photographs, photographs
+from benchmarks.dimension_subjects import one_thing, subject
 from seemory.advisors.canvas import Canvas
 from seemory.advisors.dimensions import measure
 from seemory.advisors.figures import figures, look
@@ -68,10 +69,17 @@ def read(path: Path) -> Photograph:
         return np.asarray(image.convert("RGB"))
 
 
-def responses(path: Path) -> NDArray[np.float64]:
-    """`(changes, strengths, 8)` scores of one picture."""
+def responses(path: Path, change: int) -> NDArray[np.float64]:
+    """`(strengths, 8)` scores of one picture under one of `CHANGES`."""
     photograph = read(path)
-    return np.array([[eye().scores(change.apply(photograph, s)) for s in STRENGTHS] for change in CHANGES])
+    return np.array([eye().scores(CHANGES[change].apply(photograph, s)) for s in STRENGTHS])
+
+
+def evenly(paths: list[Path], count: int) -> list[Path]:
+    """At most that many of them, spread over the list."""
+    if len(paths) <= count:
+        return paths
+    return [paths[round(i)] for i in np.linspace(0, len(paths) - 1, count)]
 
 
 def steadiness(path: Path) -> NDArray[np.float64]:
@@ -141,28 +149,33 @@ def nothings() -> dict[str, Photograph]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.dimensions", description=__doc__.split("\n")[0])
     parser.add_argument("--photos", type=Path, action="append", default=[], help="a folder of photographs; repeatable")
-    parser.add_argument("--pictures", type=int, default=40, help="how many pictures go through the changes")
+    parser.add_argument("--pictures", type=int, default=40, help="at most so many go through each change")
+    parser.add_argument("--half", choices=("proof", "fit"), default="proof", help="fit: to look at while tuning")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    large = demo_photographs() + list(photographs(arguments.photos, "proof", longer_side=480))
+    large = list(photographs(arguments.photos, arguments.half, longer_side=480))
+    if arguments.half == "proof":
+        large = demo_photographs() + large
     large = [path for path in large if max(read(path).shape) >= 480]
-    chosen = large if len(large) <= arguments.pictures else [
-        large[round(i)] for i in np.linspace(0, len(large) - 1, arguments.pictures)
-    ]  # fmt: skip
+    chosen = evenly(large, arguments.pictures)
     with ProcessPoolExecutor() as pool:
-        answered = np.array(list(pool.map(responses, chosen)))
+        known = dict(zip(large, pool.map(own_figures, large, chunksize=8), strict=True))
+        fit = [evenly([path for path in large if change.only(known[path])], arguments.pictures) for change in CHANGES]
+        asked = [(path, n) for n, paths in enumerate(fit) for path in paths]
+        found = iter(list(pool.map(responses, *zip(*asked, strict=True), chunksize=4)))
+        answered = [np.array([next(found) for _ in paths]) for paths in fit]
         steady = np.array(list(pool.map(steadiness, chosen)))
-        known = list(pool.map(own_figures, chosen))
         all_scores = np.array(list(pool.map(plain_scores, large, chunksize=8)))
         empty = dict(zip(nothings(), pool.map(scores_of, nothings().values()), strict=True))
     report: dict[str, Any] = {"pictures": len(chosen), "answers": [], "steady": {}, "scale": {}, "nothing": {}}
-    print(f"{len(chosen)} photographs of the proof half, {len(STRENGTHS)} strengths\n")
+    print(f"{len(large)} photographs of the {arguments.half} half, {len(STRENGTHS)} strengths\n")
     print(f"{'':35}Spearman of                    largest unrelated movement")
     print(f"{'change':17}{'own dimension':18}mean  each  >= 0.9  moves  {'of the mean':26}of a typical picture")
-    for i, change in enumerate(CHANGES):
-        fit = np.array([change.only(one) for one in known])
-        answer = answer_to(change, answered[fit, i])
+    for change, scores in zip(CHANGES, answered, strict=True):
+        if not len(scores):
+            raise SystemExit(f"{change.name}: no photograph suits it; name folders of photographs with --photos")
+        answer = answer_to(change, scores)
         report["answers"].append(answer)
         third = answer["movement"] / 3
         aside = "  ".join(
@@ -214,7 +227,10 @@ def main() -> None:
 
 def own_figures(path: Path) -> dict[str, float]:
     photograph = read(path)
-    return figures(look(Canvas(photograph)), None) | {"subject": float(subject(photograph).mean())}
+    return figures(look(Canvas(photograph)), None) | {
+        "subject": float(subject(photograph).mean()),
+        "one_thing": float(one_thing(photograph) is not None),
+    }
 
 
 def draw(report: dict[str, Any], path: Path) -> None:

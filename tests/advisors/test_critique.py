@@ -149,7 +149,7 @@ def test_the_measurement_stands_where_the_critic_says_the_opposite(
     for one in told:
         assert one.evidence["model"] == "tiny"
         if "disagree" in one.text:
-            assert "goes by what was measured" in one.text
+            assert "was measured, and this answer goes by that" in one.text
             assert one.evidence["measured"] == measured[apart[0]][0]
     plain = " ".join(one.text for one in told if "disagree" not in one.text)
     for name in ("overall", "advice"):

@@ -35,7 +35,9 @@ def ask(memory: Memory, method: str, path: str, **given: Any) -> httpx.Response:
 def test_a_picture_that_is_sent_is_advised_about_as_a_file_is(many: Memory, works: Path) -> None:
     content = (works / "cat.png").read_bytes()
     for mode in ("similar", "combined"):
-        said = ask(many, "POST", f"/v1/advise?advisor=many&mode={mode}&limit=2", content=content, headers=PNG).json()
+        said = ask(
+            many, "POST", f"/v1/advise?advisor=many&mode={mode}&limit=2&regions=true", content=content, headers=PNG
+        ).json()
         assert said.pop("milliseconds") > 0
         assert said == many.advise(content, "many", mode=mode, limit=2, name="the picture sent").as_json()  # type: ignore[arg-type]
     assert many.stats()["items"] == 0, "nothing is kept"

@@ -1,8 +1,8 @@
 """How visual weight is spread between left and right, and around the middle.
 
-Weight is what pulls the eye (Arnheim, 1954, "Art and visual perception", chapter 1). Here it is how each place differs
-from what surrounds it, without the advantage that people's eyes give to the middle, since with that any picture would
-be balanced.
+Weight is what pulls the eye (Arnheim, 1954, "Art and visual perception", chapter 1). Here it is `Attention.pull`: how
+each place differs from what surrounds it, without the advantage that people's eyes give to the middle, since with that
+any picture would be balanced.
 """
 
 from __future__ import annotations

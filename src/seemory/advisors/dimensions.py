@@ -20,7 +20,7 @@ from seemory.advisors.scales import SUMS, TENTHS
 from seemory.errors import UsageError
 from seemory.types import Pixels
 
-FORMULAS: Final = 3
+FORMULAS: Final = 4
 """Raised whenever a figure is computed otherwise. Weights, words and constants tell of a change themselves."""
 
 MONOCHROME: Final = 6.5

@@ -11,11 +11,11 @@ from typing import Final
 
 from seemory.advisors.advice import Advice
 from seemory.advisors.comparison import CaseStudy, Comparison, Standing
-from seemory.advisors.critic.section import footnote, remarks
+from seemory.advisors.critic.section import footnote, remarks, section, spoken
 from seemory.advisors.page_style import POLICY, STYLE
 from seemory.advisors.profile import HIGHEST
 from seemory.advisors.radar import radar
-from seemory.advisors.wording import NAMES
+from seemory.advisors.wording import NAMES, Statement
 from seemory.store.libraries import Reference
 
 _OVERLAYS: Final = {
@@ -62,7 +62,9 @@ def page(
         biography: a text about the advisor.
     """
     name = advice.photograph.replace("\\", "/").rpartition("/")[2]
-    body = [*_head(advice, name), *_opening(advice, name, photograph)]
+    # Where nothing was measured, what the critic says is all there is.
+    own, critics = (advice.words, ()) if advice.mode == "critic" else spoken(advice.words)
+    body = [*_head(advice, name), *_opening(own, name, photograph), section(critics)]
     if advice.comparison is not None:
         body += _dimensions(advice.comparison, overlays, remarks(advice.critic, advice.comparison))
         body += _cases(advice.comparison.cases, name, photograph, proof)
@@ -84,9 +86,9 @@ def _head(advice: Advice, name: str) -> Iterator[str]:
     yield f'<p class="under">{works} <strong>{escape(advice.advisor)}</strong></p></header>'
 
 
-def _opening(advice: Advice, name: str, photograph: bytes) -> Iterator[str]:
+def _opening(words: Sequence[Statement], name: str, photograph: bytes) -> Iterator[str]:
     picture = _picture(photograph, f"The photograph {name}")
-    lead, *rest = [escape(one.text) for one in advice.words] or [""]
+    lead, *rest = [escape(one.text) for one in words] or [""]
     points = "".join(f"<li>{_with_beginning(text)}</li>" for text in rest)
     yield f'<section class="opening"><figure class="hero">{picture}</figure>'
     yield f'<div class="short"><h2>In short</h2><p class="lead">{lead}</p>'

@@ -57,6 +57,12 @@ figcaption em { color: var(--ink); overflow-wrap: anywhere }
 .comment { grid-column: 1 / -1; color: var(--soft); font-size: .82rem; line-height: 1.4; margin: 0 }
 .said { grid-column: 1 / -1; font-size: .84rem; line-height: 1.4; margin: .25rem 0 0; overflow-wrap: anywhere }
 .said b { color: var(--usual); font-variant-numeric: tabular-nums } .said.apart { color: var(--warn) }
+.critic > div { display: grid; grid-template-columns: minmax(0, 1fr) minmax(0, 1.25fr); gap: 2rem;
+                 align-items: start }
+.critic > div > :only-child { grid-column: 1 / -1 }
+.quoted { border-left: 3px solid var(--usual); padding-left: 1rem } .quoted p { margin: 0 0 .6rem }
+.critic ul { list-style: none; margin: 0; padding: 0; color: var(--warn); font-size: .88rem }
+.critic li { padding: 0 0 .5rem; break-inside: avoid }
 .cases { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1.4rem }
 .case { break-inside: avoid; background: var(--wash); padding: .9rem 1rem 1rem; border-radius: 4px }
 .case:only-child { grid-column: 1 / -1 }
@@ -82,7 +88,7 @@ footer h2 { font-size: .95rem; margin: 0 0 .3rem; color: var(--ink) }
 footer ul { margin: 0 0 .7rem; padding-left: 1.1rem }
 footer p { margin: .3rem 0 }
 @media (max-width: 46rem) {
-  .opening, .scores, .cases { grid-template-columns: minmax(0, 1fr) }
+  .opening, .scores, .cases, .critic > div { grid-template-columns: minmax(0, 1fr) }
   .works { grid-template-columns: repeat(2, minmax(0, 1fr)) }
 }
 @page { size: A4; margin: 13mm 14mm }
@@ -92,9 +98,11 @@ footer p { margin: .3rem 0 }
   main { max-width: none; padding: 0 }
   section { margin-bottom: 7mm }
   h2 { break-after: avoid }
-  .opening, .scores { gap: 6mm } .scores { grid-template-columns: 84mm minmax(0, 1fr) }
+  .opening, .scores, .critic > div { gap: 6mm } .critic, .short li { font-size: 9.6pt } .critic ul { font-size: 8.8pt }
+  .scores h3 { margin-top: 5mm } .scores { grid-template-columns: 84mm minmax(0, 1fr) }
   .hero img { max-height: 95mm } .key { gap: .5mm 4mm }
-  .works img { height: 42mm } .overlays img { height: 25mm } .pair img { height: 34mm }
+  .works { grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 4mm } .works img { height: 34mm }
+  .works figcaption { font-size: 8.4pt } .overlays img { height: 25mm } .pair img { height: 34mm }
   .case:only-child .pair img { height: 46mm } .comment, .said { font-size: 8.6pt } .row { padding: 1.2mm 0 1.4mm }
 }
 """

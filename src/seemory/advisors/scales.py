@@ -25,17 +25,17 @@ TENTHS: Final[dict[str, tuple[float, float, float]]] = {
     "lines_to_subject": (0.4328, 0.7851, 1.335),
     "medium_detail": (1.94, 2.259, 2.663),
     "near_thirds": (0.3712, 0.4451, 0.5387),
-    "off_centre": (0.007193, 0.04237, 0.124),
+    "off_centre": (0.01533, 0.08817, 0.283),
     "off_harmony": (4.22, 6.739, 11.25),
     "off_middle": (2.476, 11.36, 27.8),
-    "off_middle_height": (0.01837, 0.07548, 0.1814),
+    "off_middle_height": (0.02352, 0.1395, 0.3356),
     "planes": (1.805, 2.23, 2.952),
     "prompts": (0.3264, 0.4436, 0.6868),
     "pull_to_edge": (0.4699, 0.638, 0.7855),
     "sharp_apart": (0.9364, 1.028, 1.121),
     "tonal_range": (43.94, 63.82, 85.71),
     "tones_used": (4.315, 5.026, 5.364),
-    "unequal_sides": (0.07341, 0.1299, 0.2533),
+    "unequal_sides": (0.1553, 0.2833, 0.5428),
     "white_share": (0.0, 0.001703, 0.0525),
 }
 """Of each figure: the lower tenth, the median and the upper tenth."""
@@ -47,7 +47,7 @@ SUMS: Final[dict[str, tuple[float, float, float, float, float]]] = {
     "color_harmony": (-0.872, -0.421, 0.012, 0.555, 0.94),
     "subject_isolation": (-0.746, -0.423, -0.052, 0.296, 0.937),
     "depth_perspective": (-0.707, -0.247, 0.005, 0.268, 0.628),
-    "visual_balance": (-1.021, -0.311, 0.094, 0.484, 0.773),
+    "visual_balance": (-0.922, -0.335, 0.101, 0.481, 0.743),
     "emotional_impact": (-0.601, -0.236, 0.028, 0.248, 0.533),
 }
 """Of each dimension: the sums of the 5th, 25th, 50th, 75th and 95th of a hundred photographs."""

@@ -45,7 +45,9 @@ class AdviceOptions(BaseModel):
     advisor: str = Field(min_length=1, max_length=200, description="Whose library.")
     mode: Literal["similar", "dimensions", "critic", "combined"] = "combined"
     limit: int = Field(default=3, ge=1, le=100, description="How many works are named as nearest.")
-    regions: bool = Field(default=True, description="Say where in the picture a likeness lies; false is cheaper.")
+    regions: bool = Field(
+        default=False, description="Say where in the picture a likeness lies, for a pass of five more pictures."
+    )
     format: Literal["json", "html"] | None = Field(
         default=None, description="A document or a page to print; by default what the header Accept asks for."
     )

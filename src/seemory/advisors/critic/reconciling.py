@@ -95,9 +95,11 @@ def of_critique(said: Criticised, comparison: Comparison | None) -> list[Stateme
 def _apart(one: Disagreement, source: Mapping[str, Any]) -> Statement:
     text = (
         f"On {NAMES[one.dimension]} the critic and the measurement disagree: the critic gives {one.critic} and says "
-        f"“{one.said}”; measured, it is {one.measured:.1f}. {one.comment} This answer goes by what was measured."
+        f"“{one.said}”; {one.measured:.1f} was measured, and this answer goes by that."
     )
-    figures = {"dimension": one.dimension, "critic": one.critic, "measured": round(one.measured, 2)}
+    figures = {
+        "dimension": one.dimension, "critic": one.critic, "measured": round(one.measured, 2), "comment": one.comment
+    }  # fmt: skip
     return Statement(text, {**source, **figures})
 
 

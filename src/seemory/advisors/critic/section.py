@@ -1,12 +1,15 @@
-"""A critic's words on an advice's page: under the measured score of each dimension, marked where the two part."""
+"""A critic's words on an advice's page: on the whole, and under the measured score of each dimension, marked where the
+two part."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from seemory.advisors.comparison import Comparison
 from seemory.advisors.critic.criticising import Criticised
 from seemory.advisors.critic.reconciling import disagreements
+from seemory.advisors.wording import Statement
 
 
 def remarks(said: Criticised | None, comparison: Comparison) -> dict[str, str]:
@@ -21,6 +24,23 @@ def remarks(said: Criticised | None, comparison: Comparison) -> dict[str, str]:
         )
         for name, one in said.critique.dimensions.items()
     }
+
+
+def spoken(words: Sequence[Statement]) -> tuple[list[Statement], list[Statement]]:
+    """(the statements that rest on measurement, those that are the critic's or about it)."""
+    own = [one for one in words if "adapter" not in one.evidence]
+    return own, [one for one in words if "adapter" in one.evidence]
+
+
+def section(words: Sequence[Statement]) -> str:
+    """What the critic says on the whole, and where it and the measurement part, as HTML; nothing where it is silent."""
+    if not words:
+        return ""
+    quoted = "".join(f"<p>{escape(one.text)}</p>" for one in words if "field" in one.evidence)
+    apart = "".join(f"<li>{escape(one.text)}</li>" for one in words if "field" not in one.evidence)
+    beside = f"<ul>{apart}</ul>" if apart else ""
+    said = f'<div><div class="quoted">{quoted}</div>{beside}</div>' if quoted else f"<div>{beside}</div>"
+    return f'<section class="critic"><h2>What the critic says</h2>{said}</section>'
 
 
 def footnote(said: Criticised | None) -> str:
