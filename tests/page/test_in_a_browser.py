@@ -187,12 +187,6 @@ def test_the_status_says_what_there_is(page: Page) -> None:
     expect(page.get_by_text("None: every file could be read")).to_be_visible()
 
 
-def test_where_a_key_is_needed_it_is_said(page: Page, library: Shown) -> None:
-    with serving(library.memory, keys="required") as address:
-        page.goto(address)
-        expect(page.locator("#state")).to_contain_text("asks for a key")
-
-
 def test_by_keyboard_alone(page: Page) -> None:
     opened(page)
     page.keyboard.press("/")
