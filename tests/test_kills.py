@@ -16,17 +16,22 @@ from PIL import Image
 from seemory.memory import Memory
 
 KILLS = 20
-FILES = 1100
+FILES = 800
 INDEXER = """
-import sys
+import os, random, signal, sys, threading
 from seemory.memory import Memory
 from seemory.settings import read_settings
-home, owner, collection, folder = sys.argv[1:]
+home, owner, collection, folder, enough = sys.argv[1:]
 settings = read_settings(home=home, owner=owner, collection=collection, model="seemory-mini", index={"batch_size": 8})
+left = int(enough)
 with Memory(settings) as memory:
     for result in memory.index_each(folder):
         print(result.status, result.uri, flush=True)
+        left -= result.status == "indexed"
+        if left == 0:  # SIGKILL: no clean-up of any kind
+            threading.Timer(random.uniform(0, 0.03), os.kill, (os.getpid(), signal.SIGKILL)).start()
 """
+"""It sees to its own end: on a busy machine somebody else would come too late."""
 
 
 def cut_many(photographs: dict[str, Path], folder: Path, count: int = FILES) -> None:
@@ -47,28 +52,21 @@ def test_twenty_kills_lose_nothing(
     arguments = [str(memory.home), memory.owner, memory.collection, str(tmp_path)]
     chance = random.Random()
     done: Counter[str] = Counter()
-    killed_mid_run = 0
+    ends = []
     for _ in range(KILLS):
-        indexer = subprocess.Popen([sys.executable, "-c", INDEXER, *arguments], stdout=subprocess.PIPE, text=True)
-        assert indexer.stdout is not None
-        enough = chance.randint(1, 45)
-        for line in indexer.stdout:
-            if not line.endswith("\n"):
-                break  # cut off by the kill
-            status, uri = line.rstrip("\n").split(" ", 1)
-            if status == "indexed":
-                done[uri] += 1
-                enough -= 1
-            if enough == 0:
-                indexer.kill()  # SIGKILL: no clean-up of any kind
-        killed_mid_run += indexer.wait() != 0
-    assert killed_mid_run == KILLS, "every kill must hit a run that still had work to do"
+        command = [sys.executable, "-c", INDEXER, *arguments, str(chance.randint(1, 20))]
+        indexer = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        reported = [line.split(" ", 1) for line in indexer.stdout.splitlines()]
+        done.update(uri for status, uri in reported if status == "indexed")
+        ends.append(indexer.returncode)
+    assert ends == [-signal.SIGKILL] * KILLS, "every kill must hit a run that still had work to do"
     assert max(done.values()) == 1, "finished work was done again"
+    found = sum(done.values())
 
     last = memory.index(tmp_path)
     assert last.found == FILES
     assert last.failed == 0
-    assert last.counts["unchanged"] >= len(done), "what was reported as finished was lost"
+    assert last.counts["unchanged"] >= found >= KILLS, "what was reported as finished was lost"
     stats = memory.stats()
     assert (stats["assets"], stats["items"], stats["embedded"]) == (FILES, FILES, FILES)
     assert len({item.uri for item in memory.items()}) == FILES
@@ -78,7 +76,7 @@ def test_twenty_kills_lose_nothing(
 def test_ctrl_c_ends_a_run_in_order(
     new_memory: Callable[..., Memory], package_photographs: dict[str, Path], tmp_path: Path
 ) -> None:
-    cut_many(package_photographs, tmp_path, 600)
+    cut_many(package_photographs, tmp_path, 300)
     memory = new_memory()
     environment = os.environ | {"SEEMORY_HOME": str(memory.home), "SEEMORY_INDEX__BATCH_SIZE": "8"}
     command = [str(Path(sys.executable).with_name("seemory")), "index", str(tmp_path)]
@@ -100,8 +98,8 @@ def test_ctrl_c_ends_a_run_in_order(
     assert "Traceback" not in said
     finished = int(printed.split(" indexed")[0])
     again = memory.index(tmp_path)
-    assert 0 < finished <= again.counts["unchanged"] < 600
-    assert again.counts["unchanged"] + again.indexed == 600
+    assert 0 < finished <= again.counts["unchanged"] < 300
+    assert again.counts["unchanged"] + again.indexed == 300
 
 
 def _some_are_stored(memory: Memory) -> bool:

@@ -15,6 +15,9 @@ import pytest
 from made_encoders import turned
 from prometheus_client.parser import text_string_to_metric_families
 
+from seemory.memory import Memory
+from seemory.settings import read_settings
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 SEEMORY = str(Path(sys.executable).with_name("seemory"))
 
@@ -78,6 +81,14 @@ def test_json_is_one_document_and_nothing_else(seemory: Run, photos: Path, tmp_p
         json.loads(run.stdout)
 
 
+@pytest.fixture(scope="module")
+def one_cat(home: Path, package_photographs: dict[str, Path]) -> dict[str, str]:
+    """What names a collection with one picture in it."""
+    with Memory(read_settings(home=home, collection="one-cat", model="seemory-mini")) as memory:
+        assert memory.index(package_photographs["cat"]).indexed == 1
+    return {"SEEMORY_COLLECTION": "one-cat"}
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
@@ -93,10 +104,11 @@ def test_json_is_one_document_and_nothing_else(seemory: Run, photos: Path, tmp_p
         (["search", "--image", "{photos}/words.txt"], 1, "words.txt"),
     ],
 )
-def test_wrong_use_is_one_clear_line(seemory: Run, photos: Path, arguments: list[str], code: int, says: str) -> None:
+def test_wrong_use_is_one_clear_line(
+    seemory: Run, one_cat: dict[str, str], photos: Path, arguments: list[str], code: int, says: str
+) -> None:
     (photos / "words.txt").write_text("no picture")
-    seemory("index", photos / "cat.png")
-    run = seemory(*(argument.replace("{photos}", str(photos)) for argument in arguments))
+    run = seemory(*(argument.replace("{photos}", str(photos)) for argument in arguments), env=one_cat)
     assert run.returncode == code, run.stderr
     assert says in run.stderr
     assert "Traceback" not in run.stderr

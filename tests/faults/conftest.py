@@ -16,11 +16,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from data_folders import copy_home
 from test_kills import cut_many
 
 from seemory.memory import Memory
 from seemory.settings import read_settings
-from seemory.store.connect import open_database, stop_embedded, unbound_url
+from seemory.store.connect import stop_embedded, unbound_url
 from seemory.store.embedded.postmaster import read_postmaster
 
 INDEXER = """
@@ -134,14 +135,6 @@ def tell(fault: str, times: int, lost: str, user_sees: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a stopped server, to be copied: making one takes seconds."""
-    home = tmp_path_factory.mktemp("pristine")
-    open_database(None, home=home).close()
-    return home
-
-
-@pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory, package_photographs: dict[str, Path]) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     cut_many(package_photographs, folder, 400)
@@ -149,10 +142,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory, package_photographs: dict
 
 
 @pytest.fixture
-def folder(pristine: Path, pictures: Path, tmp_path: Path) -> Iterator[Folder]:
-    home = tmp_path / "home"
-    home.mkdir()
-    subprocess.run(["cp", "-a", str(pristine / "postgres"), str(home)], check=True)
+def folder(untouched: Path, pictures: Path, tmp_path: Path) -> Iterator[Folder]:
+    home = copy_home(untouched, tmp_path / "home")
     yield Folder(home, pictures)
     stop_embedded(home)
 

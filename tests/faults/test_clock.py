@@ -42,7 +42,7 @@ def clock(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     clock = Clock(folder.home / "offset")
     library.chmod(0o755)
     (folder.home / "offset").chmod(0o644)
-    monkeypatch.setenv("LD_PRELOAD", str(library))
+    monkeypatch.setenv("LD_PRELOAD", f"{library}:{os.environ.get('LD_PRELOAD', '')}")
     monkeypatch.setenv("CLOCK_OFFSET", str(folder.home / "offset"))
     with open_database(None, home=folder.home):  # so that one server lives under this clock all the time
         yield clock

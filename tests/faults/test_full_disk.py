@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from data_folders import copy_home
 
 from seemory.store.connect import stop_embedded
 
@@ -54,11 +55,8 @@ def fill(place: Path, leave: int = 0) -> None:
         file.truncate(max(0, taken - leave))
 
 
-def test_full_in_the_middle_of_a_run(pristine: Path, pictures: Path, small_disk: Path) -> None:
-    home = small_disk / "home"
-    home.mkdir()
-    subprocess.run(["cp", "-a", str(pristine / "postgres"), str(home)], check=True)
-    folder = Folder(home, pictures)
+def test_full_in_the_middle_of_a_run(untouched: Path, pictures: Path, small_disk: Path) -> None:
+    folder = Folder(copy_home(untouched, small_disk / "home"), pictures)
     died = 0
     for n in range(TIMES):
         run = folder.follow(folder.start(), 8 * (n + 1), lambda n=n: fill(small_disk, leave=n * 200_000))

@@ -14,6 +14,7 @@ from uuid import uuid4
 import numpy as np
 import psycopg
 import pytest
+from data_folders import copy_home
 
 from seemory.store.connect import Database, open_database, stop_embedded
 from seemory.store.distribution import distribute
@@ -28,17 +29,9 @@ DIM = 32
 
 
 @pytest.fixture(scope="session")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data folder with a stopped server, to be copied: making one takes seconds."""
-    home = tmp_path_factory.mktemp("pristine")
-    open_database(None, home=home).close()
-    return home
-
-
-def copy_home(pristine: Path, home: Path) -> Path:
-    home.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["cp", "-a", str(pristine / "postgres"), str(home)], check=True)
-    return home
+def pristine(untouched: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder of the store's tests, with a stopped server."""
+    return copy_home(untouched, tmp_path_factory.mktemp("pristine"))
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from data_folders import copy_home
 
 from seemory.errors import MigrationFailed, StoreError, UsageError
 from seemory.store.backup import back_up, read_manifest
@@ -24,7 +25,7 @@ from seemory.store.libraries import Libraries, Made, Reference
 from seemory.store.query import Query
 from seemory.store.restore import restore
 
-from .conftest import DIM, TcpServer, copy_home, outcome, unit
+from .conftest import DIM, TcpServer, outcome, unit
 from .test_sql_functions import fill
 
 RESTORE = """

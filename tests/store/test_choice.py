@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data_folders import copy_home
 
 pytest.importorskip("benchmarks.filters", reason="the repository's root is not on the path")
 
@@ -17,8 +18,6 @@ from seemory.store.generations import Generations
 from seemory.store.items import Items
 from seemory.store.query import Query
 from seemory.types import Generation, Vectors
-
-from .conftest import copy_home
 
 LARGE, SMALL = 4_000, 400
 

@@ -9,14 +9,13 @@ import time
 from pathlib import Path
 
 import pytest
+from data_folders import copy_home
 
 from seemory.errors import DatabaseUnreachable
 from seemory.store.connect import embedded_url, open_database, stop_embedded
 from seemory.store.embedded.postmaster import read_postmaster
 from seemory.store.embedded.server import EmbeddedServer
 from seemory.store.generations import Generations
-
-from .conftest import copy_home
 
 USE = """
 import sys
@@ -137,6 +136,9 @@ def test_half_made_cluster_is_made_again(tmp_path: Path) -> None:
     (tmp_path / "postgres.new" / "base").mkdir(parents=True)
     with open_database(None, home=tmp_path) as database:
         assert Generations(database).collections() == []
+        with database.transaction(None) as connection:  # and its server says done when the disk has it
+            shown = "SELECT current_setting('fsync'), current_setting('synchronous_commit')"
+            assert connection.execute(shown).fetchone() == ("on", "on")
     assert not (tmp_path / "postgres.new").exists()
 
 

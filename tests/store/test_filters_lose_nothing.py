@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from data_folders import copy_home
 
 pytest.importorskip("benchmarks.filters", reason="the repository's root is not on the path")
 
@@ -13,8 +14,6 @@ from benchmarks import clip_like
 from benchmarks.filters import KEEPS, Loaded, load, measure
 from seemory.store.connect import open_database, stop_embedded
 from seemory.types import Vectors
-
-from .conftest import copy_home
 
 ROWS = 15_000
 

