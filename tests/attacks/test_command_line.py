@@ -88,10 +88,10 @@ COMMANDS: dict[str, tuple[str, list[str]]] = {
         ],
     ),
     "evaluate similarity": (
-        "file encoders poolings words untrained fit remedies",
+        "file encoders poolings words untrained fit remedies html",
         [
             "{guess} --encoder seemory-mini --fit {guess} --words {guess} --json",
-            "{own}/own-cat.png --encoder {guess} --pooling max --untrained --remedy none",
+            "{own}/own-cat.png --encoder {guess} --pooling max --untrained --remedy none --html /dev/null/x",
         ],
     ),
     "evaluate ann": (

@@ -52,10 +52,12 @@ def test_a_document_or_a_table(line: str, keys: set[str], desk: Path, capfd: pyt
     document = json.loads(printed)
     assert keys <= set(document)
     if not line.startswith("ann"):  # which was built anew, and has other milliseconds
-        code, again, _ = run(line, capfd)
+        code, again, _ = run(f"{line} --html {desk / 'report.html'}", capfd)
         assert code == 0
         assert len(again.splitlines()) > 2
         assert not again.startswith("{")
+        page = (desk / "report.html").read_text(encoding="utf-8")
+        assert all(f">{word}<" in page for word in again.splitlines()[-1].split()), "the page has the table's figures"
 
 
 @pytest.mark.parametrize(
@@ -68,6 +70,7 @@ def test_a_document_or_a_table(line: str, keys: set[str], desk: Path, capfd: pyt
         ("geometry pictures.npy --captions captions.npy --fit narrow.npy --fit-captions narrow.npy", "another width"),
         ("geometry pictures.npy --by folder --labels words.csv", "not by both"),
         ("geometry pictures.npy --html absent/report.html --remedy none", "cannot be written"),
+        ("similarity sts.csv --encoder seemory-mini --html absent/report.html", "cannot be written"),
         ("ann pictures.npy --queries narrow.npy --ask 20", "cannot ask"),
         ("ann pictures.npy --m 2,x", "with commas"),
         ("ann pictures.npy --ef 5", "ef_search"),

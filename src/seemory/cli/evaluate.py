@@ -133,6 +133,7 @@ def geometry(
 @_ways
 @click.option("--fit", type=_FILE, help="Fit remedies to the sentences of this file, of the same form, in their place.")
 @_remedy
+@_html
 @_home
 @as_json
 def similarity(
@@ -143,6 +144,7 @@ def similarity(
     untrained: bool,
     fit: Path | None,
     remedies: tuple[str, ...],
+    html: Path | None,
     json_: bool,
     home: Path | None,
 ) -> int:
@@ -167,7 +169,9 @@ def similarity(
         )
         found, notes = rooms.compare(ways, judged, fitted, remedies=chosen, listen=listen)
     document = {"pairs": len(judged.scores), "ways": [one.as_json() for one in found], "notes": notes}
-    _say(document, [rooms.table(judged, found, chosen)], notes, None, json_)
+    if html is not None:
+        rooms.write_report(judged, found, chosen, notes, html)
+    _say(document, [rooms.table(judged, found, chosen)], notes, html, json_)
     return 0 if found else 1
 
 

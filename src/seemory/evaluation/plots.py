@@ -28,10 +28,7 @@ def cosines_svg(spaces: Sequence[tuple[str, Vectors]]) -> str:
         low = min([float(pairs.min()) for pairs, _ in drawn if len(pairs)], default=-1.0)
         bins = np.linspace(min(low, 0.0), 1.0, 61).tolist()
         for axis, (title, _), (pairs, nearest) in zip(axes, spaces, drawn, strict=True):
-            for cosines, colour, name in ((pairs, _COLOURS[1], "random pairs"), (nearest, _COLOURS[0], "nearest")):
-                axis.hist(cosines, bins=bins, weights=_shares(cosines), color=colour, alpha=0.75, label=name)
-            axis.set_title(_short(title, 60))
-            axis.set_xlabel("cosine")
+            _histograms(axis, title, bins, (pairs, _COLOURS[1], "random pairs"), (nearest, _COLOURS[0], "nearest"))
         axes[0].set_ylabel("share")
         axes[0].legend(frameon=False)
         return _svg(figure)
@@ -43,10 +40,7 @@ def matches_svg(spaces: Sequence[tuple[str, Numbers, Numbers]]) -> str:
         figure, axes = _panels(len(spaces), 3.0, sharey=True)
         for axis, (title, right, wrong) in zip(axes, spaces, strict=True):
             bins = np.linspace(min(right.min(), wrong.min()), max(right.max(), wrong.max()), 61).tolist()
-            for cosines, colour, name in ((wrong, _COLOURS[1], "unrelated"), (right, _COLOURS[2], "belong together")):
-                axis.hist(cosines, bins=bins, weights=_shares(cosines), color=colour, alpha=0.75, label=name)
-            axis.set_title(_short(title, 60))
-            axis.set_xlabel("cosine")
+            _histograms(axis, title, bins, (wrong, _COLOURS[1], "unrelated"), (right, _COLOURS[2], "belong together"))
         axes[0].set_ylabel("share")
         axes[0].legend(frameon=False)
         return _svg(figure)
@@ -118,5 +112,10 @@ def _scatter(axis: Axes, points: Numbers, labels: Sequence[str | None], named: S
     axis.spines[:].set_visible(False)
 
 
-def _shares(cosines: Numbers) -> Numbers:
-    return np.full(len(cosines), 1 / max(1, len(cosines)))
+def _histograms(axis: Axes, title: str, bins: Sequence[float], *kinds: tuple[Numbers, str, str]) -> None:
+    """Cosines of several kinds, `(cosines, colour, name)`, each as shares of its own number."""
+    for cosines, colour, name in kinds:
+        shares = np.full(len(cosines), 1 / max(1, len(cosines)))
+        axis.hist(cosines, bins=bins, weights=shares, color=colour, alpha=0.75, label=name)
+    axis.set_title(_short(title, 60))
+    axis.set_xlabel("cosine")

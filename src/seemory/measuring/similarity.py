@@ -16,7 +16,7 @@ from seemory.errors import SeemoryError, UsageError
 from seemory.evaluation.correlation import spearman
 from seemory.evaluation.isotropy import effective_rank, isoscore, mean_cosine
 from seemory.evaluation.remedies import REMEDIES, RemedyName, fit
-from seemory.evaluation.report import Table, number
+from seemory.evaluation.report import Page, Table, number, write_page
 from seemory.measuring.text_ways import TextWay, embedded
 from seemory.telemetry import Progress, ProgressListener, ignore
 from seemory.types import Vectors
@@ -242,3 +242,10 @@ def table(judged: Judged, found: Sequence[Agreement], remedies: Sequence[RemedyN
         for one in found
     ]
     return Table(f"Spearman × 100 on {len(judged.scores):,} pairs of {judged.name}", heads, rows, names=2)
+
+
+def write_report(
+    judged: Judged, found: Sequence[Agreement], remedies: Sequence[RemedyName], notes: Sequence[str], file: Path
+) -> None:
+    """The table as one HTML page. Raises UsageError if it cannot be written."""
+    write_page(Page("Cosines beside what people say", [table(judged, found, remedies)], notes), file)
