@@ -106,9 +106,11 @@ def serving(
         found = re.search(r"http://127\.0\.0\.1:(\d+)", said)
         assert found, said + server.stderr.read()
         yield int(found[1]), psutil.Process(server.pid)
-    finally:
-        server.terminate()
-        assert server.wait(60) == 0, "the server did not stop as it should"
+    except BaseException:
+        server.kill()
+        raise
+    server.terminate()
+    assert server.wait(60) == 0, "the server did not stop as it should"
 
 
 async def ask(
@@ -214,14 +216,22 @@ def together(turns: list[Outcome]) -> Outcome:
 
 
 def prepare(home: Path, model: str, pictures: list[Path]) -> None:
-    """The same pictures in two collections, so that neither server's uploads make the other's searches longer."""
+    """The same pictures in two collections, so that neither server's uploads make the other's searches longer.
+
+    A home may be kept for several models: each has its own two.
+    """
     from seemory.memory import Memory
     from seemory.settings import read_settings
 
-    for collection in ("off", "on"):
+    for collection in collections(model).values():
         settings = read_settings(home=home, model=model, collection=collection, database={"keep_warm": True})
         with Memory(settings) as memory:
             memory.index(*pictures)
+
+
+def collections(model: str) -> dict[bool, str]:
+    """Of the server without batching and of the one with it."""
+    return {batching: f"{Path(model).name}, {'on' if batching else 'off'}" for batching in (False, True)}
 
 
 def material(data: Path) -> tuple[list[str], list[Path]]:
@@ -282,7 +292,7 @@ def measure(home: Path, arguments: argparse.Namespace) -> list[dict[str, object]
             batching: servers.enter_context(
                 serving(home, arguments.model, batching=batching, queue=arguments.queue, collection=collection)
             )
-            for batching, collection in ((False, "off"), (True, "on"))
+            for batching, collection in collections(arguments.model).items()
         }
         for batching, (port, _) in ports.items():
             asyncio.run(clients(port, Load(words, pictures, {"words": 1, "picture": 1}, numbers), 8, 2.0))  # warm
