@@ -10,8 +10,8 @@ import pytest
 from seemory.media.image import load_picture
 from seemory.models.loading import load_encoder
 
-PICTURE = [0.2294, -0.0137, 0.2676, -0.373, 0.0045]
-WORDS = [0.1689, 0.0114, -0.0372, -0.2441, 0.0964]
+PICTURE = [0.2096, 0.0635, 0.1555, -0.1854, -0.0009]
+WORDS = [0.2095, 0.0057, -0.0260, -0.2475, 0.0966]
 
 
 def test_the_first_values_are_those_written_down(tmp_path: Path, package_photographs: dict[str, Path]) -> None:
@@ -20,4 +20,4 @@ def test_the_first_values_are_those_written_down(tmp_path: Path, package_photogr
     [picture], [words] = encoder.embed_images([cat]), encoder.embed_texts(["a photo of a cat"])
     np.testing.assert_allclose(picture[:5], PICTURE, atol=2e-3)  # processors differ in the last bits of 8-bit products
     np.testing.assert_allclose(words[:5], WORDS, atol=2e-3)
-    assert float(picture @ words) == pytest.approx(0.74, abs=5e-3)
+    assert float(picture @ words) == pytest.approx(0.7725, abs=5e-3)
