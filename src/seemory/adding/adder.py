@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -129,8 +130,7 @@ class Adder:
         if vector is None:
             raise ModelError(record.error or "it could not be embedded")
         place = self._kept.place(sha256, squares.facts.format)
-        self._keep(place, content)
-        outcome = FileOutcome(str(place), len(content), place.stat().st_mtime_ns, sha256)
+        outcome = FileOutcome(str(place), len(content), self._keep(place, content), sha256)
         with WORK.timed("seemory_stage_seconds", stage="write"):
             self._commit(_Ready(completed(outcome, targets, made), targets))
         self._keep(place, content)  # it may have been dropped between the first look and the commit
@@ -139,11 +139,16 @@ class Adder:
             raise StoreError("the picture was forgotten by somebody else in the moment in which it was added")
         return Added(item_id, new=True)
 
-    def _keep(self, place: Path, content: bytes) -> None:
+    def _keep(self, place: Path, content: bytes) -> int:
+        """When the file that is there now was written, in nanoseconds."""
         try:
-            self._kept.keep(place, content)
+            for _ in range(_TRIES):
+                self._kept.keep(place, content)
+                with suppress(FileNotFoundError):  # somebody forgets the same bytes at this very moment
+                    return place.stat().st_mtime_ns
         except OSError as error:
             raise StoreError(f"{place}: its bytes cannot be kept ({error.strerror or error})") from error
+        raise StoreError(f"{place}: its bytes are forgotten by somebody else again and again")
 
     def _write_one(self, ready: _Ready) -> None:
         self._write([ready])

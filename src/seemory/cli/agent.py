@@ -8,7 +8,6 @@ import click
 
 from seemory.cli.options import memory_for, where_it_is
 from seemory.errors import UsageError
-from seemory.store.keys import Keys
 
 
 @click.command()
@@ -32,6 +31,7 @@ def mcp(
     """Give an agent this memory, by the Model Context Protocol."""
     try:
         from seemory.mcp import make_server, serve_over_http
+        from seemory.store.keys import Keys
     except ImportError as error:
         raise UsageError(f"the Model Context Protocol needs an extra: pip install 'seemory[mcp]' ({error})") from error
     if keys and not http:
