@@ -44,6 +44,16 @@ def test_help_loads_nothing_that_a_command_needs(tmp_path: Path) -> None:
     assert not loaded & (HEAVY | {"numpy", "pydantic", "pydantic_settings", "psutil", "asyncio"})
 
 
+def test_the_runtime_of_models_reports_to_nobody(tmp_path: Path) -> None:
+    """Where it would, it makes a number for the machine and a database of what it has yet to tell, at its import."""
+    suppressed = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "CIRCLECI", "TF_BUILD", "JENKINS_URL")
+    own = {name: value for name, value in os.environ.items() if name not in suppressed and not name.startswith("ORT_")}
+    own |= {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path)}
+    own |= {"PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run([sys.executable, "-c", "import seemory, onnxruntime"], env=own, check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_command_does_not_import_the_others(tmp_path: Path) -> None:
     loaded = modules_of_command(tmp_path, "search", "--help")
     assert {name for name in loaded if name.startswith("seemory.cli.")} == {

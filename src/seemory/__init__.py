@@ -12,6 +12,7 @@ Importing it is cheap: what a name needs is loaded when the name is first used.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from seemory.memory import open_memory as open
     from seemory.types import Filter, Hit, Item
     from seemory.worker.embedder import VisualEmbedder
+
+# From the moment of its import, ONNX Runtime (1.29 and later) tells its makers which models are run on which machine,
+# and keeps a number for that machine on disk. It does neither where this was said before.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 __all__ = ["Filter", "Hit", "Item", "Memory", "SeemoryError", "VisualEmbedder", "__version__", "open"]
