@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 
 from seemory.errors import ItemNotFound, UsageError
 from seemory.memory import Memory
+from seemory.search.fusion import FusionName
+from seemory.search.hybrid import _ranking
 from seemory.settings import read_settings
 from seemory.types import Hits
 
@@ -266,3 +269,10 @@ def test_anything_can_be_asked(told: Memory, query: str) -> None:
 
 def test_a_query_of_any_length(told: Memory, subject) -> None:
     assert "cat" in subject(told.search("tabby " + "so very " * 100_000, limit=8))
+
+
+@pytest.mark.parametrize("fusion", ["rrf", "minmax"])
+def test_what_two_channels_have_the_other_way_round_goes_as_sight_has_it(fusion: FusionName) -> None:
+    for first, second in (UUID(int=1), UUID(int=2)), (UUID(int=2), UUID(int=1)):
+        lists = {"text": [(second, 0.9), (first, 0.1)], "visual": [(first, 0.3), (second, 0.2)]}
+        assert _ranking(lists, {"visual": 1.0, "text": 1.0}, fusion) == [first, second]

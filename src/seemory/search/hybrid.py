@@ -225,8 +225,9 @@ class Finder:
 def _ranking(
     lists: Mapping[str, Sequence[tuple[UUID, float]]], shares: Mapping[str, float], fusion: FusionName
 ) -> list[UUID]:
-    """The items of all lists, best first, ties by id; a single list keeps its own order."""
+    """The items of all lists, best first, ties as sight has them, then by id; a single list keeps its own order."""
     if len(lists) == 1:
         return [item_id for item_id, _ in next(iter(lists.values()))]
     fused: dict[UUID, float] = FUSIONS[fusion](lists, shares)
-    return [item_id for _, item_id in sorted((-round(score, 12), item_id) for item_id, score in fused.items())]
+    seen = {item_id: place for place, (item_id, _) in enumerate(lists.get("visual", ()))}
+    return sorted(fused, key=lambda item_id: (-round(fused[item_id], 12), seen.get(item_id, len(seen)), item_id))
