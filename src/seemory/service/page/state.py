@@ -22,6 +22,7 @@ def retry_once(memory: Memory, jobs: Jobs) -> None:
 
 def standing(memory: Memory, jobs: Jobs) -> dict[str, Any]:
     """The owner's share of it all; nothing in it counts other owners' rows."""
+    tried = next((_tried(job) for job in jobs.all(memory, "retry", 1)), None)  # first: what it has done is counted below
     figures = Figures(memory.database, memory.owner)
     total = figures.items(memory.collection)
     stats = memory.stats()
@@ -51,7 +52,7 @@ def standing(memory: Memory, jobs: Jobs) -> dict[str, Any]:
         "waiting": [
             {"id": str(item), "name": name_of(uri), "reason": without_places(reason)} for item, uri, reason in waiting
         ],
-        "retry": next((_tried(job) for job in jobs.all(memory, "retry", 1)), None),
+        "retry": tried,
     }
 
 
