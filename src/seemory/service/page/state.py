@@ -22,7 +22,7 @@ def retry_once(memory: Memory, jobs: Jobs) -> None:
 
 def standing(memory: Memory, jobs: Jobs) -> dict[str, Any]:
     """The owner's share of it all; nothing in it counts other owners' rows."""
-    tried = next((_tried(job) for job in jobs.all(memory, "retry", 1)), None)  # first: what it has done is counted below
+    tried = next((_tried(job) for job in jobs.all(memory, "retry", 1)), None)  # what it has done counts below
     figures = Figures(memory.database, memory.owner)
     total = figures.items(memory.collection)
     stats = memory.stats()
