@@ -101,7 +101,7 @@ class Place:
         gone: asyncio.Future[Any] = asyncio.ensure_future(self._departure())
         try:
             await asyncio.wait({done, gone}, timeout=self._ticket.left_s, return_when=asyncio.FIRST_COMPLETED)
-            if done.done():
+            if done.done() and not _was_dropped(done):
                 return done.result()
             self._ticket.cancel()
             if gone.done():
@@ -116,6 +116,11 @@ class Place:
     async def _departure(self) -> None:
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
+
+
+def _was_dropped(done: asyncio.Future[Any]) -> bool:
+    """Whether the work ended because its time was over while it waited for others: nobody cancelled this request."""
+    return done.cancelled() or isinstance(done.exception(), asyncio.CancelledError)
 
 
 class Desk:
