@@ -31,13 +31,14 @@ def mcp(
     """Give an agent this memory, by the Model Context Protocol."""
     try:
         from seemory.mcp import make_server, serve_over_http
-        from seemory.store.keys import Keys
     except ImportError as error:
         raise UsageError(f"the Model Context Protocol needs an extra: pip install 'seemory[mcp]' ({error})") from error
     if keys and not http:
         raise UsageError("keys are shown over HTTP: say --http as well")
     if http and not keys and host not in ("127.0.0.1", "localhost", "::1"):
         raise UsageError(f"{host!r} is not this machine alone: say --keys, and make one (seemory keys create)")
+    from seemory.store.keys import Keys
+
     with memory_for(home, collection, owner, model) as memory:
         server = make_server(memory, keys=Keys(memory.database) if keys else None)
         if http:
