@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,12 +21,14 @@ from seemory.store.describing import LONGEST, Descriptions
 from seemory.store.items import Items
 from seemory.store.naming import FILM_URI
 from seemory.store.query import Query
+from seemory.store.writing import Written
 from seemory.telemetry import Progress, ProgressListener, ignore
 from seemory.types import Description, EmbeddingRecord, FileOutcome, Generation, Kind, PictureFacts, Vectors
 
 Refusal = Literal["not_finite", "zero", "without_id", "duplicate_id"]
 Mending = Literal["normalised", "named_by_path", "shared_path", "without_times"]
 
+_WRITERS = 2  # batches that Postgres is given at a time: while one is copied, the other's rows are being indexed
 _TIMES = ("start_s", "end_s")
 _NOTHING_SAID = Description()
 
@@ -82,6 +84,14 @@ class _Ready:
     said: dict[str, Description]
 
 
+@dataclass(frozen=True, slots=True)
+class _Wrote:
+    """What became of a batch."""
+
+    rows: Written
+    described: int
+
+
 class Importer:
     """Brings batches of vectors into one generation."""
 
@@ -106,20 +116,25 @@ class Importer:
             UsageError: a batch has another width than the generation; batches before it are kept.
         """
         start, done = time.perf_counter(), 0
-        with ThreadPoolExecutor(1) as pool:  # while Postgres writes one batch, the next is read and made ready
-            writing: Future[None] | None = None
+        writing: deque[tuple[int, Future[_Wrote]]] = deque()
+
+        def finish_first() -> int:
+            rows, future = writing.popleft()
+            self._count(future.result())
+            return rows
+
+        with ThreadPoolExecutor(_WRITERS) as pool:  # while Postgres writes some, the next is read and made ready
             for batch in batches:
                 ready = self._make_ready(batch)
-                if writing is not None:
-                    writing.result()
+                if len(writing) == _WRITERS:
+                    done += finish_first()
                     listen(Progress("import", done, unit="vectors"))
-                writing = pool.submit(self._write, ready)
-                done += len(batch.rows)
-            if writing is not None:
-                writing.result()
+                writing.append((len(batch.rows), pool.submit(self._write, ready)))
+            while writing:
+                done += finish_first()
                 listen(Progress("import", done, unit="vectors"))
-        self._items.analyze(self._generation)
-        self._items.ensure_index(self._generation)
+        if not self._items.ensure_index(self._generation):
+            self._items.analyze(self._generation)
         self.report.seconds = time.perf_counter() - start
         return self.report
 
@@ -141,17 +156,21 @@ class Importer:
                     ready.said[uri] = words
         return ready
 
-    def _write(self, ready: _Ready) -> None:
+    def _write(self, ready: _Ready) -> _Wrote:
         items, generation = self._items, self._generation
         written = items.write_telling_new(generation.collection, generation, ready.outcomes, self._covered)
-        self.report.new += written.new
-        self.report.known += written.files - written.new
+        if not ready.said:
+            return _Wrote(written, 0)
+        named = self._descriptions.by_path(list(ready.said))
+        return _Wrote(written, len(self._descriptions.write({named[uri]: ready.said[uri] for uri in named})))
+
+    def _count(self, wrote: _Wrote) -> None:
+        self.report.new += wrote.rows.new
+        self.report.known += wrote.rows.files - wrote.rows.new
+        self.report.described += wrote.described
         if self.report.written >= self._look:  # plans for empty tables are poor ones
-            items.analyze(generation)
+            self._items.analyze(self._generation)
             self._look = self.report.written * 8
-        if ready.said:
-            named = self._descriptions.by_path(list(ready.said))
-            self.report.described += len(self._descriptions.write({named[uri]: ready.said[uri] for uri in named}))
 
     def _uri(self, row: VectorRow) -> str | None:
         """The name that the row is kept under, the same at every import; None if it is refused."""
