@@ -310,7 +310,7 @@ async def attack(field: Field, key: str, revoked: str, victims: list[str], count
         ("bombs: PNG, GIF, JPEG of scans", sent(bombs() * 2, "/v1/items", mine | PNG, 4)),
         ("polyglots and pages called pictures", sent(polyglots(), "/v1/items", mine | PNG)),
         ("broken, deep and huge JSON", sent(BROKEN * 3, "/v1/search", mine | JSON)),
-        ("bodies that dribble, 48 at once", dribbled(f"{head}Content-Length: 100000\r\n\r\n", 48, b"x")),
+        ("bodies that dribble, 80 at once", dribbled(f"{head}Content-Length: 100000\r\n\r\n", 80, b"x")),
         ("heads that dribble, 500 at once", dribbled("GET /healthz HTTP/1.1\r\nHost: localhost\r\n", 500, b"a: b\r\n")),
         ("wrong keys at every route", everywhere(wrong, lambda value: {"Authorization": value})),
         ("a revoked key at every route", everywhere(victims[:1], lambda _: {"Authorization": f"Bearer {revoked}"})),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -313,6 +314,34 @@ def test_a_slow_body_loses_its_place_and_a_slow_answer_is_not_waited_for(
     assert hasty.metric("seemory_timeouts_total", reason="body") == 1
     with httpx.Client(base_url=hasty.client.base_url, timeout=60) as client:
         assert client.get(f"/v1/items/{uuid4()}").status_code == 404
+
+
+def test_bodies_that_never_come_leave_places_to_other_owners(start_served: Start) -> None:
+    small = start_served(service__queue=4, service__keys="required")
+    keys = Keys(small.memory.database)
+    slow, other, operator = (
+        keys.create(f"{small.memory.owner}-{name}", "admin")[0] for name in ("slow", "other", "op")
+    )
+    small.client.headers["Authorization"] = f"Bearer {operator}"
+    head = f"POST /v1/items HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {slow}\r\n"
+    with contextlib.ExitStack() as held:
+        for _ in range(3):
+            connection = held.enter_context(socket.create_connection(("127.0.0.1", small.port), timeout=60))
+            connection.sendall(f"{head}Content-Type: image/png\r\nContent-Length: 100\r\n\r\nx".encode())
+        end = time.monotonic() + 30
+        while small.metric("seemory_requests_under_way") < 3:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        asked = f"/v1/items/{uuid4()}"
+        with httpx.Client(base_url=small.client.base_url, timeout=60) as client:
+            refused = client.get(asked, headers={"Authorization": f"Bearer {slow}"})
+            assert refused.status_code == 429
+            assert "with your keys" in refused.json()["error"]["message"]
+            assert client.get(asked, headers={"Authorization": f"Bearer {other}"}).status_code == 404
+    while small.metric("seemory_requests_under_way"):  # whoever leaves gives the place back
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert small.client.get(asked, headers={"Authorization": f"Bearer {slow}"}).status_code == 404
 
 
 def test_a_client_that_leaves_is_not_worked_for(served: Served, package_photographs: dict[str, Path]) -> None:

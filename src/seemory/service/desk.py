@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -22,6 +23,9 @@ from seemory.service.refusals import Refused
 from seemory.store.keys import Scope
 
 T = TypeVar("T")
+
+_LEFT_TO_OTHERS = 4
+"""One owner's keys never hold the last of so many parts of all places: bodies that dribble may fill the rest."""
 
 
 class Gone(Exception):
@@ -140,6 +144,8 @@ class Desk:
         self._most = most
         self._timeout_s = timeout_s
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="request")
+        self._most_of_one = max(1, most - most // _LEFT_TO_OTHERS)
+        self._held: Counter[str] = Counter()
         self.taken = 0
         """How many are under way."""
 
@@ -150,7 +156,7 @@ class Desk:
         """A place for a request, with the memory of whoever asks; one that takes longer than others says how long.
 
         Raises:
-            Busy: there is none.
+            Busy: there is none, or its owner has as many as one may.
             Refused: whoever asks may not.
             TookTooLong: the database did not say in time who it is.
         """
@@ -158,9 +164,15 @@ class Desk:
             raise Busy(f"{self._most} requests are under way already: try again in a moment")
         self.taken += 1
         under_way: asyncio.Future[Any] | None = None
+        owner: str | None = None
         try:
             began = time.monotonic()
             caller = await self.admit(request, scope)
+            if caller.key is not None:
+                if self._held[caller.owner] >= self._most_of_one:
+                    raise Busy(f"{self._most_of_one} requests with your keys are under way: try again in a moment")
+                owner = caller.owner
+                self._held[owner] += 1
             left_s = (timeout_s or self._timeout_s) - (time.monotonic() - began)
             place = Place(request, max(0.0, left_s), self._pool, self._memories.of(caller.owner))
             try:
@@ -168,10 +180,11 @@ class Desk:
             finally:
                 under_way = place.work
         finally:
+            leave = partial(self._leave, owner)
             if under_way is None or under_way.done():
-                self._leave()
+                leave()
             else:
-                under_way.add_done_callback(self._leave)
+                under_way.add_done_callback(leave)
 
     async def ask(self, request: Request, work: Callable[[Memory], T], scope: Scope = "read") -> T:
         """What the work gives for a request without a body. Raises as `place` and `Place.do` do."""
@@ -195,8 +208,12 @@ class Desk:
         request.state.caller = caller
         return caller
 
-    def _leave(self, _: object = None) -> None:
+    def _leave(self, owner: str | None, _: object = None) -> None:
         self.taken -= 1
+        if owner is not None:
+            self._held[owner] -= 1
+            if not self._held[owner]:
+                del self._held[owner]
 
     def close(self) -> None:
         """Wait for the threads."""
