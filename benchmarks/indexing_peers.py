@@ -14,6 +14,10 @@ as a sensor makes it, quality 90), and small pictures (the photographs at most 5
 Each is a process of its own that indexes eight other pictures first, so that no start of a server and no loading of a
 model is counted, except that of the worker processes, which fastembed starts at each call. The cosines are to
 transformers' own way from file to vector: the full decode, its processor, its model in fp32.
+
+Below each table is what Seemory's two great parts take alone, in the precision that was fastest: reading (from file to
+the tower's squares, a thread a core), the tower (batches of 16, squares ready), and what a second of all cores leaves
+if there were nothing else: no hashes, no thumbnails written, no Postgres.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -35,10 +40,12 @@ from PIL import Image, ImageOps
 from benchmarks import random_clip
 from seemory.models.precision import Way
 from seemory.models.running import ways_here
+from seemory.models.session import available_cores
 
 SIDE = 256
 SMALL = 500
 WARM_UP = 8
+BATCH = 16
 _PEERS = ("rclip", "fastembed", "fastembed parallel")
 
 
@@ -53,7 +60,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.one:
         name, place, folder, out = given.one
-        measure_one(name, Path(place), Path(folder), Path(out))
+        measure = measure_apart if name.endswith("apart") else measure_one
+        measure(name, Path(place), Path(folder), Path(out))
         return
     with tempfile.TemporaryDirectory() as scratch:
         place = given.keep or Path(scratch)
@@ -66,6 +74,7 @@ def main() -> None:
             make_files(photographs, folder, count, large=large)
             document[title] = compare(place, folder)
             show(title, folder, document[title])
+            show_apart(place, folder, document[title])
     if given.json:
         given.json.write_text(json.dumps(document, indent=1) + "\n")
 
@@ -111,11 +120,7 @@ def compare(place: Path, folder: Path) -> dict[str, dict[str, float]]:
     ours = [f"seemory {way.precision} {way.runtime}" for way in here]
     found, vectors = {}, {}
     for name in ("reference", *ours, *_PEERS):
-        out = place / "out.npz"
-        command = [sys.executable, "-m", "benchmarks.indexing_peers", "--one", name, place, folder, out]
-        paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "HF_HUB_OFFLINE": "1"}
-        subprocess.run(list(map(str, command)), check=True, env=os.environ | paths, stdout=subprocess.DEVNULL)
-        with np.load(out) as made:
+        with np.load(by_itself(name, place, folder)) as made:
             vectors[name] = dict(zip(made["names"].tolist(), made["vectors"], strict=True))
             seconds = float(made["seconds"])
         if name == "reference":
@@ -133,6 +138,15 @@ def compare(place: Path, folder: Path) -> dict[str, dict[str, float]]:
     return found
 
 
+def by_itself(name: str, place: Path, folder: Path) -> Path:
+    """What a process of its own has written."""
+    out = place / "out.npz"
+    command = [sys.executable, "-m", "benchmarks.indexing_peers", "--one", name, place, folder, out]
+    paths = {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "HF_HUB_OFFLINE": "1"}
+    subprocess.run(list(map(str, command)), check=True, env=os.environ | paths, stdout=subprocess.DEVNULL)
+    return out
+
+
 def show(title: str, folder: Path, found: dict[str, dict[str, float]]) -> None:
     best = max(_PEERS, key=lambda name: found[name]["pictures_per_s"])
     files = [path.stat().st_size for path in folder.iterdir()]
@@ -143,6 +157,20 @@ def show(title: str, folder: Path, found: dict[str, dict[str, float]]) -> None:
         cosines = f"{row['cosine_mean']:14.5f}{row['cosine_p5']:10.5f}"
         print(f"{name:30}{row['pictures_per_s']:12.1f}{ratio:21.2f}x{cosines}")
     print()
+
+
+def show_apart(place: Path, folder: Path, found: dict[str, dict[str, float]]) -> None:
+    """What the parts of the fastest of ours take alone, and how near the whole comes to both of them."""
+    rates = {name: row["pictures_per_s"] for name, row in found.items()}
+    fastest = max((name for name in rates if name.startswith("seemory")), key=rates.__getitem__)
+    with np.load(by_itself(f"{fastest} apart", place, folder)) as made:
+        read, tower = float(made["read"]), float(made["tower"])
+    both, best = 1 / (1 / read + 1 / tower), max(rates[name] for name in _PEERS)
+    found[f"{fastest} apart"] = {"read": read, "tower": tower, "both": both}
+    print(
+        f"{fastest}: reading alone {read:.1f} a second, the tower alone {tower:.1f}, both and nothing else {both:.1f}:"
+    )
+    print(f"{both / best:.2f}x the best peer; of that {rates[fastest] / both:.0%} was reached", end="\n\n", flush=True)
 
 
 def measure_one(name: str, place: Path, folder: Path, out: Path) -> None:
@@ -159,6 +187,34 @@ def measure_one(name: str, place: Path, folder: Path, out: Path) -> None:
     matrix = np.stack(list(found.values())).astype(np.float32)
     matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
     np.savez(out, names=np.array(list(found)), vectors=matrix, seconds=seconds)
+
+
+def measure_apart(name: str, place: Path, folder: Path, out: Path) -> None:
+    """Two rates: files to squares, and squares to vectors."""
+    from seemory.embedding.pictures import decode
+    from seemory.models.folder import read_folder
+    from seemory.models.loading import encoder_in
+
+    _, precision, runtime, _ = name.split()
+    way = Way(runtime, precision)  # type: ignore[arg-type]
+    encoder = encoder_in(read_folder(random_clip.make(place / "model", SIDE).seemory), way, home=place / "home")
+    paths = sorted(folder.iterdir())
+
+    def squares(path: Path) -> np.ndarray:
+        return decode(path, [encoder], max_pixels=200_000_000).pixels[encoder.fingerprint]
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        encoder.embed_pixels(np.stack(list(pool.map(squares, sorted((place / "warm").iterdir())))))
+        started = time.perf_counter()
+        pixels = np.stack(list(pool.map(squares, paths)))
+        read = len(paths) / (time.perf_counter() - started)
+    rounds = -(-64 // len(paths))
+    started = time.perf_counter()
+    for _ in range(rounds):
+        for first in range(0, len(paths), BATCH):
+            encoder.embed_pixels(pixels[first : first + BATCH])
+    tower = rounds * len(paths) / (time.perf_counter() - started)
+    np.savez(out, read=read, tower=tower)
 
 
 Found = dict[str, np.ndarray]

@@ -8,7 +8,6 @@ may be among the wanted.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numkong
 import numpy as np
@@ -80,13 +79,14 @@ class Part:
         farthest = max(self.farthest, float(np.linalg.norm(moved, axis=1).max(initial=0.0)))
         return Part(self.rows, self.steps, coarsest, farthest)
 
-    def products(self, query: Rounded, where: Where) -> NDArray[np.float32]:
-        """`(n,)`: the scalar products with those rows."""
-        compared: Any = numkong.cdist(query.values, self.rows[where], "dot", out_dtype="float32")
-        products: NDArray[np.float32] = np.asarray(compared)[0]
-        products *= self.steps[where]
-        products *= np.float32(query.step)
-        return products
+    def products(self, query: Rounded, where: Where, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """`(n,)`: the scalar products with those rows, in steps of the query; written to `out` where it is given."""
+        rows, steps = self.rows[where], self.steps[where]
+        found = np.empty(len(rows), np.float32) if out is None else out
+        if len(found):
+            numkong.cdist(query.values, rows, "dot", out=found[None], out_dtype="float32")
+        found *= steps
+        return found
 
     def variance(self, query: Rounded) -> float:
         """Of the products' errors: those of rounding are spread evenly over one step, in each dimension."""
@@ -99,9 +99,12 @@ class Scanned:
 
     codes: Codes
     leading: NDArray[np.float32]
-    """`(n,)`: the cosines, but for what tails add."""
+    """`(n,)`: the products with the heads, in steps of the query's."""
+    head: Rounded
     tail: Rounded | None
     """The query's tail, where there is one."""
+    middle: float
+    """The cosine of a row at the centre."""
     behind: float
     """No tail adds more than this, as good as certainly."""
     error: float
@@ -109,13 +112,13 @@ class Scanned:
 
     def cosines(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
         """The approximate cosines of these rows."""
-        leading = self.leading[places]
-        if self.tail is None:
-            return leading
-        part, count = self.codes.parts[1], len(self.leading)
-        if len(places) > count // _SCATTERED:
-            return leading + part.products(self.tail, slice(0, count))[places]
-        return leading + part.products(self.tail, places)
+        cosines = self.leading[places] * np.float32(self.head.step) + np.float32(self.middle)
+        if self.tail is not None:
+            part, count = self.codes.parts[1], len(self.leading)
+            scattered = len(places) <= count // _SCATTERED
+            found = part.products(self.tail, places) if scattered else part.products(self.tail, slice(0, count))[places]
+            cosines += found * np.float32(self.tail.step)
+        return cosines
 
     def highest(self, wanted: int) -> float:
         """A value that at least `wanted` rows' cosines reach, and few more do; -inf if there are no more rows."""
@@ -126,7 +129,7 @@ class Scanned:
 
     def reaching(self, cosine: float) -> NDArray[np.intp]:
         """The places of the rows whose approximate cosine is at least that."""
-        places = np.flatnonzero(self.leading >= cosine - self.behind)
+        places = np.flatnonzero(self.leading >= np.float32((cosine - self.behind - self.middle) / self.head.step))
         return places if self.tail is None else places[self.cosines(places) >= cosine]
 
     def ids(self, places: NDArray[np.intp]) -> NDArray[np.uint8]:
@@ -136,11 +139,16 @@ class Scanned:
 
 def _best(values: NDArray[np.float32], wanted: int) -> NDArray[np.intp]:
     """Places of at least the `wanted` highest values, and of few more."""
-    blocks = values[: len(values) // _BLOCK * _BLOCK].reshape(-1, _BLOCK).max(axis=1)
+    whole = len(values) // _BLOCK * _BLOCK
+    blocks = values[:whole].reshape(-1, _BLOCK).max(axis=1)
     if len(blocks) <= wanted:
         return np.argpartition(values, len(values) - wanted)[len(values) - wanted :]
     # So many blocks have a value that reaches this, and hardly any other value does.
-    return np.flatnonzero(values >= np.partition(blocks, len(blocks) - wanted)[len(blocks) - wanted])
+    least = np.partition(blocks, len(blocks) - wanted)[len(blocks) - wanted]
+    within = np.flatnonzero(blocks >= least)[:, None] * _BLOCK + np.arange(_BLOCK)
+    places = np.concatenate([within.ravel(), np.arange(whole, len(values))])
+    found: NDArray[np.intp] = places[values[places] >= least]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,14 +206,10 @@ class Codes:
         turned = self.axes.turned(unit)
         behind = turned[self.axes.head :]
         head, tail = Rounded.of(turned[: self.axes.head]), Rounded.of(behind) if len(behind) else None
-        middle = np.float32(unit @ self.axes.centre)
         leading = np.empty(self.count, np.float32)
-
-        def part(rows: slice) -> None:
-            np.add(self.parts[0].products(head, rows), middle, out=leading[rows])
-
-        threads.over(part, self.count)
+        threads.over(lambda rows: self.parts[0].products(head, rows, leading[rows]), self.count)
         queries = [head] if tail is None else [head, tail]
         variance = sum(part.variance(share) for part, share in zip(self.parts, queries, strict=True))
         spread = 0.0 if self.moments is None else float(behind @ self.moments @ behind) / max(self.count, 1)
-        return Scanned(self, leading, tail, _TAIL_SIGMAS * max(spread, 0.0) ** 0.5, _SIGMAS * variance**0.5)
+        middle, far = float(unit @ self.axes.centre), _TAIL_SIGMAS * max(spread, 0.0) ** 0.5
+        return Scanned(self, leading, head, tail, middle, far, _SIGMAS * variance**0.5)

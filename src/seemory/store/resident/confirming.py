@@ -8,11 +8,12 @@ belongs to another owner is not there; and all rows that were written since the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from psycopg.sql import SQL, Identifier, Literal
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from seemory.store.choice import Ask
 from seemory.store.halfvec import Halfvec
@@ -78,18 +79,20 @@ def confirm(
 
     `candidates` is `(n, 16)`, item ids; the transaction begins with `SETTINGS`.
     """
-    statement = SQL(_STATEMENT).format(
-        table=Identifier("seemory", ask.generation.table),
-        name=Literal(f"seemory.{ask.generation.table}"),
-        conditions=ask.clause,
-        columns=SQL(ask.columns),
-    )
+    statement = _statement(ask.generation.table, ask.clause.as_string(), ask.columns)
     query, oldest = Halfvec(ask.vector), str(mark.oldest)
     values: list[Any] = [query, owner, oldest, MOST_RECENT + 1, query, owner, Uuids(candidates), oldest, limit]
     values += [mark.incarnation, owner, *ask.values, ask.wanted]
     if observe is not None:
-        observe("resident", statement, values)
+        observe("resident", Composed([SQL(statement)]), values)
     rows = reading.rows(statement, values)
     same, recent, *_ = rows[0]
     found = [(tuple(item), 1 - distance) for _, _, distance, _, *item in rows if distance is not None]
     return Confirmed(found, same, recent)
+
+
+@lru_cache(maxsize=256)
+def _statement(table: str, conditions: str, columns: str) -> str:
+    """Put together once: that takes longer than sending it."""
+    named = {"table": Identifier("seemory", table), "name": Literal(f"seemory.{table}")}
+    return SQL(_STATEMENT).format(conditions=SQL(conditions), columns=SQL(columns), **named).as_string()

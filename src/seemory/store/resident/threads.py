@@ -18,7 +18,7 @@ class Threads:
         self._most = most or min(4, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(max(1, self._most - 1), thread_name_prefix="seemory-scan")
 
-    def over(self, part: Callable[[slice], None], rows: int) -> None:
+    def over(self, part: Callable[[slice], object], rows: int) -> None:
         """Have `part` done for all rows, share by share."""
         shares = max(1, min(self._most, rows // _LEAST_SHARE))
         borders = [rows * n // shares for n in range(shares + 1)]
