@@ -150,7 +150,7 @@ def of_way(
     """The rows of one precision: words to hits, and what of that the tower takes."""
     memory = opened(home, folder, way, file)
     encoder = Replaced(memory.encoder, asked)
-    memory._rooms.encoders._made[encoder.fingerprint] = encoder  # type: ignore[assignment]
+    memory._rooms.encoders.loaded.made[encoder.fingerprint] = encoder  # type: ignore[assignment]
     measure(lambda text: memory.search(text, limit=K), words[:20])
     SHELF.wait()
     assert memory.explain("a dog").choice.way == "resident"

@@ -33,6 +33,15 @@ TABLES: dict[str, tuple[str, Callable[[Path], Iterator[str]]]] = {
 """By their places in the page: the file that must be there, and how its table is made."""
 
 
+def placed(page: str, name: str, rows: Iterator[str]) -> str:
+    """The page with the table between its two marks."""
+    place = re.compile(rf"(<!-- {name} -->\n)(?:(?!<!--).*\n)*(<!-- end -->)")
+    table = "\n".join(rows)
+    page, count = place.subn(lambda found: f"{found[1]}{table}\n{found[2]}", page)
+    print(f"{name}: {'written' if count else 'has no place in the page'}")
+    return page
+
+
 def main() -> None:
     """Write what there are results of; the other parts of the page stay."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -44,10 +53,7 @@ def main() -> None:
         made["steps"] = step_times(Path(__file__).with_name("scenes.toml"))
     page = STUDY.read_text(encoding="utf-8")
     for name, rows in made.items():
-        table = "\n".join(rows)
-        place = re.compile(rf"(<!-- {name} -->\n)(?:(?!<!--).*\n)*(<!-- end -->)")
-        page, count = place.subn(lambda found, table=table: f"{found[1]}{table}\n{found[2]}", page)
-        print(f"{name}: {'written' if count else 'has no place in the page'}")
+        page = placed(page, name, rows)
     STUDY.write_text(page, encoding="utf-8")
     if {"scenes", "rates"} <= made.keys():
         both = [one for name in ("scenes", "rates") for one in results(told.work / name)["cells"]]

@@ -22,11 +22,9 @@ class Preferences:
 
     def weights(self) -> dict[str, float]:
         """The saved weights by channel; empty where none were saved."""
-        with self._database.transaction(self.owner) as connection:
-            row = connection.execute(
-                "SELECT weights FROM seemory.preference WHERE owner_id = %s", [self.owner]
-            ).fetchone()
-        return {str(name): float(weight) for name, weight in row[0].items()} if row else {}
+        with self._database.reading(self.owner) as reading:
+            rows = reading.rows("SELECT weights FROM seemory.preference WHERE owner_id = %s", [self.owner])
+        return {str(name): float(weight) for name, weight in rows[0][0].items()} if rows else {}
 
     def save(self, weights: Mapping[str, float]) -> None:
         """Keep these weights in place of those there were; none: forget them."""
