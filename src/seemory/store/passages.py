@@ -67,10 +67,11 @@ def passages_of(database: Database, owner: str, items: Sequence[UUID], query: st
     }
     names |= {"whole": f"{_HOW}HighlightAll=true", "some": f"{_HOW}MaxFragments=1, MaxWords=24, MinWords=8"}
     found: dict[UUID, list[Passage]] = {}
-    with database.transaction(owner) as connection:
-        for item_id, source, start_s, end_s, marked in connection.execute(_PASSAGES, names):
-            text, marks = _unmarked(" ".join(marked.split()))
-            found.setdefault(item_id, []).append(Passage(source, text, marks, start_s, end_s))
+    with database.reading(owner) as reading:
+        rows = reading.rows(_PASSAGES, names)
+    for item_id, source, start_s, end_s, marked in rows:
+        text, marks = _unmarked(" ".join(marked.split()))
+        found.setdefault(item_id, []).append(Passage(source, text, marks, start_s, end_s))
     return found
 
 

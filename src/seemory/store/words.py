@@ -208,8 +208,8 @@ class Words:
             assets, there, owner = SQL(""), SQL(_THERE), [self.owner]
         statement = SQL(_MATCHING).format(assets=assets, conditions=clause, there=there)
         asked = [self.owner, collection, " | ".join(queries), *values, list(words), queries, *owner, limit]
-        with self._database.transaction(self.owner) as connection:
-            rows = connection.execute(statement, asked).fetchall()
+        with self._database.reading(self.owner) as reading:
+            rows = reading.rows(statement, asked)
         found = [(item_id, score) for item_id, score, _ in rows]
         return Matches(found, {item_id: tuple(said) for item_id, _, said in rows})
 
@@ -226,8 +226,9 @@ class Words:
         """The items that meet the conditions, those first that say most of what they must, then the newest."""
         clause, values = _where(filters, kind, required)
         parameters = [required.must, self.owner, collection, *values, limit, offset]
-        with self._database.transaction(self.owner) as connection:
-            return connection.execute(SQL(_ALONE).format(conditions=clause), parameters).fetchall()
+        with self._database.reading(self.owner) as reading:
+            rows = reading.rows(SQL(_ALONE).format(conditions=clause), parameters)
+        return [(item_id, score) for item_id, score in rows]
 
     def passages(self, words: Sequence[str], required: Required, items: Sequence[UUID]) -> dict[UUID, list[Passage]]:
         """Where those of the items that have any of the words (stems), or what is required, have them."""
