@@ -73,9 +73,8 @@ class InTransaction:
 def pipelined(connection: psycopg.Connection[Any], statement: str, values: Sequence[Any]) -> Iterator[Pipelined]:
     """Reading on a connection that is in no transaction; each of its own begins with the statement."""
     connection.pgconn.enter_pipeline_mode()
-    reading = Pipelined(connection)
+    reading = Pipelined(connection, (statement, values))
     try:
-        reading.ahead(statement, values)
         yield reading
     finally:
         with suppress(psycopg.Error):
@@ -99,18 +98,20 @@ class _Sent:
 class Pipelined:
     """Reading by a pipeline."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        """The connection's pipeline mode is on, and nothing was sent."""
+    def __init__(self, connection: psycopg.Connection[Any], first: tuple[Statement, Values]) -> None:
+        """The connection's pipeline mode is on, and nothing was sent; each transaction is to begin with `first`."""
         self._connection = connection
         self._pgconn = connection.pgconn
         self._prepared = _PREPARED.setdefault(connection, OrderedDict())
-        self._first: list[tuple[Statement, Values]] = []
+        self._first: list[tuple[Statement, Values]] = [first]
         self._sent: list[_Sent] = []
 
     def ahead(self, statement: Statement, values: Values = None) -> None:
         """See `Reading`."""
-        self._first.append((statement, values))
-        self._send(statement, values)
+        first = (statement, values)
+        for one in [first] if self._sent else [*self._first, first]:
+            self._send(*one)
+        self._first.append(first)
         self._pgconn.send_flush_request()
         self._pgconn.flush()
 

@@ -139,16 +139,16 @@ class Scanned:
 
 def _best(values: NDArray[np.float32], wanted: int) -> NDArray[np.intp]:
     """Places of at least the `wanted` highest values, and of few more."""
-    whole = len(values) // _BLOCK * _BLOCK
-    blocks = values[:whole].reshape(-1, _BLOCK).max(axis=1)
+    blocks = values[: len(values) // _BLOCK * _BLOCK].reshape(-1, _BLOCK)
     if len(blocks) <= wanted:
         return np.argpartition(values, len(values) - wanted)[len(values) - wanted :]
+    highest = blocks.max(axis=1)
     # So many blocks have a value that reaches this, and hardly any other value does.
-    least = np.partition(blocks, len(blocks) - wanted)[len(blocks) - wanted]
-    within = np.flatnonzero(blocks >= least)[:, None] * _BLOCK + np.arange(_BLOCK)
-    places = np.concatenate([within.ravel(), np.arange(whole, len(values))])
-    found: NDArray[np.intp] = places[values[places] >= least]
-    return found
+    least = np.partition(highest, len(blocks) - wanted)[len(blocks) - wanted]
+    near = np.flatnonzero(highest >= least)
+    block, place = np.nonzero(blocks[near] >= least)
+    rest = np.flatnonzero(values[blocks.size :] >= least)
+    return np.concatenate([near[block] * _BLOCK + place, rest + blocks.size])
 
 
 @dataclass(frozen=True, slots=True)
