@@ -27,7 +27,7 @@ Form = Literal["products", "weights"]
 """What is written of a product in 8 bits. `products`: the whole of it, for a runtime that does what the graph says.
 `weights`: only the weight and its scales, for one that takes the product in 8 bits by itself where it sees such."""
 
-_FORMS: dict[Form, str] = {"products": "p2", "weights": "w1"}
+_FORMS: dict[Form, str] = {"products": "p3", "weights": "w1"}
 """In the files' names: another number for another graph of the same numbers."""
 
 
@@ -112,10 +112,11 @@ def _rewrite(model: Any) -> None:
     graph = model.graph
     opset = _opset(model)
     weights = {weight.name: weight for weight in graph.initializer if len(weight.dims) == 2}
-    one, most, least, zero, flat = (_NAME + name for name in ("one", "most", "least", "zero", "flat"))
+    one, most, least, zero, axis = (_NAME + name for name in ("one", "most", "least", "zero", "axis"))
     values = {one: np.float32(1), most: np.float32(127), least: np.float32(1e-12), zero: np.uint8(128)}
     added = [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
-    added.append(numpy_helper.from_array(np.array([-1]), flat))
+    if opset >= 18:
+        added.append(numpy_helper.from_array(np.array([-1]), axis))
     rows: dict[str, tuple[str, str]] = {}
     nodes: list[Any] = []
 
@@ -123,24 +124,15 @@ def _rewrite(model: Any) -> None:
         nodes.append(helper.make_node(kind, list(given), [made], **attributes))
         return made
 
-    def in_bytes(given: str, width: int, name: str) -> tuple[str, str]:
+    def in_bytes(given: str, name: str) -> tuple[str, str]:
         """The rows in steps of their own, from 1 to 255 around 128, and each row's step."""
-        last = ([given, flat], {}) if opset >= 18 else ([given], {"axes": [-1]})
+        # QuantizeLinear with a scale a row gives the same and takes longer, with all the shapes that it wants.
+        sizes = node("Abs", [given], name + "sizes")
+        last = ([sizes, axis], {}) if opset >= 18 else ([sizes], {"axes": [-1]})
         highest = node("ReduceMax", last[0], name + "highest", keepdims=1, **last[1])
-        lowest = node("ReduceMin", last[0], name + "lowest", keepdims=1, **last[1])
-        largest = node("Max", [highest, node("Neg", [lowest], name + "negative"), least], name + "largest")
-        steps = node("Div", [largest, most], name + "steps")
-        if opset < 13:  # scales along an axis were not known yet
-            return node(
-                "QuantizeLinear", [node("Div", [given, steps], name + "in_steps"), one, zero], name + "bytes"
-            ), steps
-        wide = numpy_helper.from_array(np.array([-1, width]), name + "wide")
-        added.append(wide)
-        step_list = node("Reshape", [steps, flat], name + "step_list")
-        zeros = node("Expand", [zero, node("Shape", [step_list], name + "count")], name + "zeros")
-        table = node("Reshape", [given, wide.name], name + "table")
-        found = node("QuantizeLinear", [table, step_list, zeros], name + "byte_table", axis=0)
-        return node("Reshape", [found, node("Shape", [given], name + "shape")], name + "bytes"), steps
+        steps = node("Div", [node("Max", [highest, least], name + "largest"), most], name + "steps")
+        in_steps = node("Div", [given, steps], name + "in_steps")
+        return node("QuantizeLinear", [in_steps, one, zero], name + "bytes"), steps
 
     for place, old in enumerate(graph.node):
         weight = _weight_of(old, weights)
@@ -152,7 +144,7 @@ def _rewrite(model: Any) -> None:
         added.append(numpy_helper.from_array(right, name + "weight"))
         added.append(numpy_helper.from_array(columns, name + "columns"))
         if given not in rows:  # queries, keys and values share their input
-            rows[given] = in_bytes(given, len(right), name)
+            rows[given] = in_bytes(given, name)
         left, steps = rows[given]
         # ONNX Runtime's own: the sums are scaled as they leave the product, not in passes of their own.
         factors = [left, name + "weight", one, name + "columns", zero]
