@@ -66,7 +66,7 @@ class Shelved:
         return ids
 
     def _insert(self, connection: psycopg.Connection, ids: list[UUID], vectors: Vectors) -> None:
-        connection.execute("CREATE TEMPORARY TABLE IF NOT EXISTS drawn (id uuid, embedding halfvec)")
+        connection.execute("CREATE TEMPORARY TABLE IF NOT EXISTS drawn (id uuid, embedding halfvec) ON COMMIT DROP")
         connection.execute("TRUNCATE drawn")
         connection.execute(
             "INSERT INTO drawn SELECT id, vector::halfvec FROM unnest(%s::uuid[], %s::text[]) AS n (id, vector)",
