@@ -6,18 +6,21 @@ import json
 import os
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import numpy as np
 import pytest
 
+from seemory.memory import Memory
 from seemory.service.page.landscape import Landscapes, project
 from seemory.service.page.reports import Reports
 from seemory.service.page.showing import name_of, without_places
 
-from .conftest import MARKUP, Shown
+from .conftest import MARKUP, Shown, serving
 
 
 def told(library: Shown, path: str, **asked: Any) -> Any:
@@ -271,3 +274,19 @@ def test_a_path_that_came_with_vectors_opens_no_file(library: Shown, tmp_path: P
         assert library.client.get(f"/page/originals/{item}").status_code == 404
     finally:
         library.memory.forget([item])
+
+
+def test_a_note_is_shown_by_its_words_and_is_no_picture_without_a_vector(
+    new_memory: Callable[..., Memory], photos: Path
+) -> None:
+    with new_memory(model="seemory-mini") as memory:
+        memory.index(photos)
+        memory.remember("The keys hang behind the blue door")
+        with serving(memory) as address, httpx.Client(base_url=address, timeout=60) as client:
+            notes = [one for one in client.get("/page/items?limit=50").json()["items"] if one["kind"] == "text"]
+            assert [(one["name"], one["caption"]) for one in notes] == [("Note", "The keys hang behind the blue door")]
+            first = client.post("/page/search", json={"words": "the keys", "limit": 50}).json()["hits"]
+            assert "The keys hang behind the blue door" in {one["caption"] for one in first}
+            status = client.get("/page/status").json()
+    assert (status["items"], status["to_embed"], status["embedded"]) == (9, 8, 8)
+    assert [(one["done"], one["total"]) for one in status["generations"]] == [(8, 8)]

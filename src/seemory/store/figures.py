@@ -13,9 +13,12 @@ from seemory.store.connect import Database
 from seemory.store.texts import unescape
 from seemory.types import Generation, Vector
 
+# A remembered text has a vector in the sentences' generation, and is to have none in the pictures'.
 _ITEMS = """
-SELECT count(*) FROM seemory.item
-WHERE owner_id = %s AND collection_id = (SELECT id FROM seemory.collection WHERE name = %s)"""
+SELECT count(*) FROM seemory.item i
+WHERE i.owner_id = %s AND i.collection_id = (SELECT id FROM seemory.collection WHERE name = %s)
+  AND NOT (i.kind = 'text' AND EXISTS (SELECT FROM seemory.asset a WHERE a.owner_id = i.owner_id AND a.id = i.asset_id
+                                       AND starts_with(a.uri, 'memory:')))"""
 
 _FAILURES = """
 SELECT coalesce(left(metadata ->> 'error', 200), '-') AS reason, count(*)
@@ -73,7 +76,7 @@ class Figures:
         return row[0] if row else None
 
     def items(self, collection: str) -> int:
-        """How many items the collection has."""
+        """How many items of the collection are to have a vector of what they show."""
         return int(self._one(SQL(_ITEMS), [self.owner, collection]) or 0)
 
     def rows(self, generation: Generation) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
+from seemory.store.memories import SCHEME
 from seemory.types import Hit, Item
 
 _KEPT_UPLOAD: Final = re.compile(r"[0-9a-f]{64}")
@@ -21,7 +22,9 @@ _LONGEST: Final = 300  # characters of one value
 
 
 def name_of(uri: str) -> str:
-    """What a file is called, without its folders; of an upload that has no name, that it is one."""
+    """What a file is called, without its folders; of an upload or a note, which have no name, that it is one."""
+    if uri.startswith(SCHEME):
+        return "Note"
     name = re.split(r"[/\\]", uri.rstrip("/\\"))[-1]
     if "://" in uri:
         name = re.split(r"[?#]", name)[0]
@@ -43,7 +46,7 @@ def shown_item(item: Item) -> dict[str, Any]:
         "height": item.height,
         "start": item.start_s,
         "end": item.end_s,
-        "caption": item.caption,
+        "caption": item.notes if item.kind == "text" and not item.caption else item.caption,
     }
 
 

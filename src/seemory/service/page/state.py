@@ -44,6 +44,7 @@ def standing(memory: Memory, jobs: Jobs) -> dict[str, Any]:
         "collection": memory.collection,
         "model": name_of(stats["model"]) if stats["model"] else None,
         **{name: stats[name] for name in ("items", "by_kind", "embedded", "failed_vectors", "failed", "missing")},
+        "to_embed": total,
         "generations": generations,
         "files": [
             {"name": name_of(uri), "reason": without_places(reason), "attempts": attempts}

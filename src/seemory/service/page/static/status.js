@@ -51,7 +51,7 @@ function show(found) {
     el("dl", { class: "figures" },
       figure(found.model ?? "none yet", "Encoder"),
       figure(number(found.items), counted || "items"),
-      figure(found.items ? `${((100 * found.embedded) / found.items).toFixed(found.embedded === found.items ? 0 : 1)} %` : "–", "have a vector"),
+      figure(found.to_embed ? `${((100 * found.embedded) / found.to_embed).toFixed(found.embedded === found.to_embed ? 0 : 1)} %` : "–", "have a vector"),
       figure(number(found.failed + found.failed_vectors), "failed"),
       figure(number(found.missing), "gone from disk")),
     el("h2", {}, "Generations"),
