@@ -80,7 +80,7 @@ def shown_whole(item: Item) -> dict[str, Any]:
         "taken": item.taken_at.isoformat() if item.taken_at else None,
         "camera": item.camera,
         "tags": list(item.tags),
-        "notes": item.notes,
+        "notes": None if item.kind == "text" and not item.caption else item.notes,  # they are what it is
         "transcript": item.transcript,
         "more": _plain(item.metadata),
     }
