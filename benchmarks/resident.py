@@ -137,20 +137,26 @@ def in_memory(vectors: Vectors) -> dict[str, Ask]:
     return ways | {f"usearch HNSW, {width} wide": hnsw(width) for width in (64, 1000, 4000)}
 
 
-def measure(ask: Ask, asked: Vectors, right: Sequence[set[int]], number: Callable[[Any], int]) -> dict[str, float]:
-    """Warm milliseconds, and the share of the ten nearest that was found."""
+def timed(ask: Ask, asked: Vectors) -> tuple[list[float], list[Sequence[Any]]]:
+    """Warm milliseconds of each query, and its answer."""
     for vector in asked[:10]:
         ask(vector)
-    taken, share = [], 0.0
-    for vector, best in zip(asked, right, strict=True):
+    taken, answers = [], []
+    for vector in asked:
         start = time.perf_counter()
-        found = ask(vector)
+        answers.append(ask(vector))
         taken.append((time.perf_counter() - start) * 1000)
-        share += len({number(one) for one in found} & best) / K
+    return taken, answers
+
+
+def measure(ask: Ask, asked: Vectors, right: Sequence[set[int]], number: Callable[[Any], int]) -> dict[str, float]:
+    """Warm milliseconds, and the share of the ten nearest that was found."""
+    taken, answers = timed(ask, asked)
+    hits = [len({number(one) for one in found} & best) / K for found, best in zip(answers, right, strict=True)]
     return {
         "p50_ms": statistics.median(taken),
         "p95_ms": float(np.percentile(taken, 95)),
-        "recall": share / len(asked),
+        "recall": statistics.mean(hits),
     }
 
 

@@ -17,25 +17,12 @@ import time
 from pathlib import Path
 
 from benchmarks import clip_like
-from benchmarks.resident import LIMIT, OWNER, Ask, K, loaded, raw
+from benchmarks.resident import LIMIT, OWNER, Ask, K, loaded, raw, timed
 from seemory.store.connect import open_database, stop_embedded
 from seemory.store.query import Query
 from seemory.store.resident.shelf import SHELF
-from seemory.types import Vectors
 
 WANTED_MS = 3.0
-
-
-def median_ms(ask: Ask, asked: Vectors) -> float:
-    """Of one round, after five searches that do not count."""
-    for vector in asked[:5]:
-        ask(vector)
-    taken = []
-    for vector in asked:
-        start = time.perf_counter()
-        ask(vector)
-        taken.append((time.perf_counter() - start) * 1000)
-    return statistics.median(taken)
 
 
 def main() -> None:
@@ -68,7 +55,7 @@ def main() -> None:
                 for _ in range(arguments.rounds):
                     for kind, asked in kinds.items():
                         for way, ask in ways.items():
-                            found.setdefault(f"{way}: {kind}", []).append(median_ms(ask, asked))
+                            found.setdefault(f"{way}: {kind}", []).append(statistics.median(timed(ask, asked)[0]))
                     time.sleep(arguments.pause)
         stop_embedded(home)
     print(f"{arguments.rounds} rounds of 100 queries of each kind; the median of a round, ms")

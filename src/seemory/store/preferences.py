@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from psycopg.types.json import Jsonb
 
 from seemory.store.connect import Database
+from seemory.store.reading import Row
 
+WEIGHTS = "SELECT weights FROM seemory.preference WHERE owner_id = %(owner)s"
 _SAVE = """
 INSERT INTO seemory.preference (owner_id, weights) VALUES (%s, %s)
 ON CONFLICT (owner_id) DO UPDATE SET weights = excluded.weights, updated_at = excluded.updated_at"""
@@ -23,8 +25,7 @@ class Preferences:
     def weights(self) -> dict[str, float]:
         """The saved weights by channel; empty where none were saved."""
         with self._database.reading(self.owner) as reading:
-            rows = reading.rows("SELECT weights FROM seemory.preference WHERE owner_id = %s", [self.owner])
-        return {str(name): float(weight) for name, weight in rows[0][0].items()} if rows else {}
+            return weights_of(reading.rows(WEIGHTS, {"owner": self.owner}))
 
     def save(self, weights: Mapping[str, float]) -> None:
         """Keep these weights in place of those there were; none: forget them."""
@@ -33,3 +34,8 @@ class Preferences:
                 connection.execute(_SAVE, [self.owner, Jsonb(dict(weights))])
             else:
                 connection.execute("DELETE FROM seemory.preference WHERE owner_id = %s", [self.owner])
+
+
+def weights_of(rows: Sequence[Row]) -> dict[str, float]:
+    """The weights by channel that the rows of `WEIGHTS` say; empty where none were saved."""
+    return {str(name): float(weight) for (saved,) in rows for name, weight in saved.items()}

@@ -14,6 +14,7 @@ from seemory.errors import UsageError
 from seemory.store.connect import Database
 from seemory.store.filters import Condition, conditions
 from seemory.store.passages import passages_of
+from seemory.store.preferences import WEIGHTS, weights_of
 from seemory.store.texts import clean
 from seemory.store.vocabulary import require_languages
 from seemory.types import Filter, Kind, Passage
@@ -44,8 +45,6 @@ SELECT coalesce(place.languages, '{}'),
                       AND v.word = hashtextextended(said.lexeme, 0) LIMIT 1)
              ORDER BY said.at, said.lexeme)
 FROM place"""
-
-_WEIGHTS = "SELECT weights FROM seemory.preference WHERE owner_id = %(owner)s"
 
 _PHRASES = """
 SELECT phrase, language, (phraseto_tsquery(language::regconfig, phrase))::text
@@ -156,10 +155,9 @@ class Words:
             with self._database.transaction(self.owner) as connection:
                 require_languages(connection, languages)
         with self._database.reading(self.owner) as reading:
-            looked, saved = reading.each((_OUTLOOK, names), (_WEIGHTS, names))
-        weights = {str(name): float(weight) for (row,) in saved for name, weight in row.items()}
+            looked, saved = reading.each((_OUTLOOK, names), (WEIGHTS, names))
         languages_in_use, has_sentences, words = looked[0] if looked else ([], False, [])
-        return Outlook(languages_in_use, has_sentences, words, weights)
+        return Outlook(languages_in_use, has_sentences, words, weights_of(saved))
 
     def required(self, languages: Sequence[str], must: Sequence[str], must_not: Sequence[str]) -> Required:
         """The conditions that the phrases make: each may be met in any of the languages.

@@ -46,7 +46,7 @@ def shown_item(item: Item) -> dict[str, Any]:
         "height": item.height,
         "start": item.start_s,
         "end": item.end_s,
-        "caption": item.notes if item.kind == "text" and not item.caption else item.caption,
+        "caption": item.notes if _is_note(item) else item.caption,
     }
 
 
@@ -80,10 +80,15 @@ def shown_whole(item: Item) -> dict[str, Any]:
         "taken": item.taken_at.isoformat() if item.taken_at else None,
         "camera": item.camera,
         "tags": list(item.tags),
-        "notes": None if item.kind == "text" and not item.caption else item.notes,  # they are what it is
+        "notes": None if _is_note(item) else item.notes,
         "transcript": item.transcript,
         "more": _plain(item.metadata),
     }
+
+
+def _is_note(item: Item) -> bool:
+    """Whether its notes are what it is: a text that nobody gave a caption."""
+    return item.kind == "text" and not item.caption
 
 
 def _plain(metadata: Mapping[str, Any], within: str = "") -> dict[str, str]:
